@@ -1,0 +1,1 @@
+"""Commands: one table, and one file per noun."""

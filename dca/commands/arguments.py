@@ -1,0 +1,66 @@
+"""Kinds of arguments: how the text of an option becomes a value; commands name these kinds in their annotations."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from dca.core import money, names
+from dca.core.errors import UsageError
+from dca.core.names import PAGE_SIZE_MAX, SECONDS_MAX, shown
+
+Name: TypeAlias = str
+Text: TypeAlias = str
+Flag: TypeAlias = bool
+Amount: TypeAlias = int
+Seconds: TypeAlias = int
+Count: TypeAlias = int
+Days: TypeAlias = int
+Size: TypeAlias = int
+JobKey: TypeAlias = str
+Reference: TypeAlias = str
+
+CORES_MAX = 100_000_000
+DAYS_MAX = 36_500
+
+_WHOLE = re.compile(r"[0-9]{1,30}", re.ASCII)
+
+
+def whole(text: str, what: str, least: int, most: int, unit: str) -> int:
+    """Read a whole number between two bounds."""
+    if not _WHOLE.fullmatch(text.strip()):
+        raise UsageError(f"{what} {shown(text)} is not a whole number of {unit}.")
+    number = int(text)
+    if not least <= number <= most:
+        raise UsageError(f"{what} {shown(text)} is not between {least} and {most} {unit}.")
+    return number
+
+
+CONVERTERS: Mapping[str, Callable[[str, str], Any]] = {
+    "Name": lambda text, what: text,
+    "Text": lambda text, what: text,
+    "Amount": money.parse,
+    "Seconds": lambda text, what: whole(text, what, 0, SECONDS_MAX, "seconds"),
+    "Count": lambda text, what: whole(text, what, 1, CORES_MAX, "cores"),
+    "Days": lambda text, what: whole(text, what, 0, DAYS_MAX, "days"),
+    "Size": lambda text, what: whole(text, what, 1, PAGE_SIZE_MAX, "records"),
+    "JobKey": names.check_key,
+    "Reference": lambda text, what: names.check_reference(text),
+}
+
+
+def parameter(option: str) -> str:
+    """Return the name of the parameter that takes an option: --older-than -> older_than, --from -> from_."""
+    plain = option.strip("-<>").replace("-", "_").lower()
+    return f"{plain}_" if plain in ("from", "all", "names") else plain
+
+
+def convert(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn the texts of given options into what a command's parameters want; options not given are left out."""
+    values: dict[str, Any] = {}
+    for option, value in given.items():
+        if value is None or value is False:
+            continue
+        name = parameter(option)
+        kind = str(function.__annotations__[name]).partition(" |")[0]
+        values[name] = True if value is True else CONVERTERS[kind](value, option)
+    return values

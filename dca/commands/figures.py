@@ -1,0 +1,92 @@
+"""How records look in an answer: names instead of ids, dollars instead of micro-dollars, times in UTC."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dca.core import clock, money
+from dca.core.ledger import available
+from dca.core.model import DISABLED, Hold, Payment, Project, Tenant, Transaction
+from dca.envelope import Decimal
+
+
+def hours(seconds: int) -> Decimal:
+    """Return seconds as hours, rounded half to even to four decimals."""
+    return Decimal(money.half_even(seconds * 10_000, money.SECONDS_PER_HOUR) * (money.MICRO // 10_000))
+
+
+def tenant(record: Tenant) -> dict[str, Any]:
+    """Return a tenant's figures."""
+    return {
+        "name": record.name,
+        "balance": Decimal(record.balance),
+        "credit": Decimal(record.credit),
+        "allocated_balance": Decimal(record.allocated_balance),
+        "allocated_credit": Decimal(record.allocated_credit),
+        "state": record.state,
+    }
+
+
+def project(record: Project, owner: Tenant) -> dict[str, Any]:
+    """Return a project's figures: settled is what charges left, held what jobs may still cost, free the rest."""
+    return {
+        "tenant": owner.name,
+        "project": record.name,
+        "balance": Decimal(record.balance),
+        "credit": Decimal(record.credit),
+        "settled": Decimal(record.balance + record.credit),
+        "held": Decimal(record.requested),
+        "free": Decimal(available(record)),
+        "holds_open": record.holds_open,
+        "state": DISABLED if owner.state == DISABLED else record.state,
+    }
+
+
+def hold(record: Hold, projects: Mapping[str, str]) -> dict[str, Any]:
+    """Return a hold."""
+    return {
+        "hold": record.id,
+        "project": projects.get(record.project, record.project),
+        "user": record.user,
+        "job": record.job,
+        "estimate": record.estimate,
+        "rate": Decimal(record.rate),
+        "amount": Decimal(record.amount),
+        "state": record.state,
+        "opened": clock.iso(record.opened),
+        **({"closed": clock.iso(record.closed)} if record.closed else {}),
+        **({"transaction": record.transaction} if record.transaction else {}),
+    }
+
+
+def transaction(record: Transaction, projects: Mapping[str, str], users: Mapping[str, str]) -> dict[str, Any]:
+    """Return a transaction."""
+    return {
+        "transaction": record.id,
+        "project": projects.get(record.project, record.project),
+        "user": users.get(f"{record.project}:{record.user}", record.user),
+        "start": clock.iso(record.start),
+        "end": clock.iso(record.end),
+        "runtime": record.runtime,
+        "billed_seconds": record.billed_seconds,
+        "unit": record.unit,
+        "rate": Decimal(record.rate),
+        "cost": Decimal(record.cost),
+        "from_balance": Decimal(record.project_balance),
+        "from_credit": Decimal(record.project_credit),
+        "released": Decimal(record.released),
+        "source": record.source,
+        "job": record.job,
+        "batch": record.batch,
+        **({"late": True} if record.late else {}),
+        **({"reverses": record.reverses} if record.reverses else {}),
+    }
+
+
+def payment(record: Payment) -> dict[str, Any]:
+    """Return a payment."""
+    return {
+        "payment": record.id,
+        "amount": Decimal(record.amount),
+        "reference": record.reference,
+        "time": clock.iso(record.time),
+    }

@@ -1,0 +1,417 @@
+"""Jobs: charging what a scheduler's log says was used, and taking a whole import back."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections import Counter, defaultdict
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from dca.book import stream_of_tenant
+from dca.commands import figures
+from dca.commands.importing import CHANGED, CHARGED, CORE_HOURS, KNOWN, UNITS, Keyed, Manner, Outcome, book_jobs
+from dca.core import clock, ledger, names
+from dca.core.errors import NotFoundError, RefusedError, UsageError
+from dca.core.ledger import Accounts
+from dca.core.model import IMPORT, UNDO, Transaction, tenant_stream
+from dca.core.names import folded, shown
+from dca.envelope import Decimal
+from dca.schedulers import READERS
+from dca.schedulers.job import Job, Rejected, Skipped
+from dca.store.port import Condition, Query
+from dca.store.schema import PROJECT, TENANT, TRANSACTION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from dca.book import Book
+    from dca.commands.arguments import Flag, Name, Text
+    from dca.engine import Session
+    from dca.schedulers.job import Item
+
+IMPORT_WORDS, UNDO_WORDS = "job import", "job undo"
+AT_ONCE = 900
+"""Jobs of one tenant that are collected before they are booked."""
+WAITING_MAX = 20_000
+"""Jobs of all tenants that are collected at most."""
+CHANGED_SHOWN = 100
+REMEMBERED_MAX = 2_000_000
+
+
+def bring(
+    session: Session,
+    file: Text,
+    input_format: Text = "slurm",
+    cluster: Name | None = None,
+    timezone: Text | None = None,
+    unit: Text = CORE_HOURS,
+    delimiter: Text = "|",
+    tenant: Name | None = None,
+    rejects: Text | None = None,
+    *,
+    create_missing: Flag = False,
+) -> dict[str, Any]:
+    """Import a scheduler's log, FILE or - for standard input: every finished allocation is charged once.
+
+    --input-format is slurm (sacct -P with a header, sacct --json) or swf (Standard Workload Format). A job is known by its
+    cluster, raw job id and submit time, so the same log, or an overlapping one, changes nothing. Cost is rate x billed
+    seconds / 3600; --unit is core-hours (the default), node-hours or wall-hours. The project is the job's account;
+    --tenant=<name> --create-missing makes projects and users that are unknown. Records that cannot be booked go, with line
+    and reason, to a file (--rejects). The whole import can be taken back with dca job undo --batch=<id>.
+    """
+    if input_format not in READERS:
+        raise UsageError(f"--input-format {shown(input_format)} is not known; write {' or '.join(READERS)}.")
+    if unit not in UNITS:
+        raise UsageError(f"--unit {shown(unit)} is not known; write {', '.join(UNITS)}.")
+    if cluster is not None:
+        names.check_cluster(cluster)
+    run = _Import(session, file, unit, rejects, create=create_missing, tenant=tenant, cluster=cluster, zone=timezone)
+    with run.opened() as stream:
+        run.take(READERS[input_format](stream, zone=run.zone, delimiter=_plain(delimiter)))
+    return run.answer()
+
+
+def _plain(delimiter: str) -> str:
+    """Return a delimiter with the escapes that shells make hard to type."""
+    return delimiter.replace("\\t", "\t").replace("\\x1f", "\x1f")
+
+
+class _Counted:
+    """A stream that tells how far it was read."""
+
+    def __init__(self, stream: BinaryIO, session: Session, total: int) -> None:
+        self._stream, self._session, self._total, self._done = stream, session, total, 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._done += len(data)
+        self._session.progress(self._done, self._total)
+        return data
+
+
+class _Import:
+    """One run of an import: what it collected, booked, and could not book."""
+
+    def __init__(
+        self,
+        session: Session,
+        file: str,
+        unit: str,
+        rejects: str | None,
+        *,
+        create: bool,
+        tenant: str | None,
+        cluster: str | None,
+        zone: str | None,
+    ) -> None:
+        self.session = session
+        self.file = file
+        self.site = session.ask(lambda book: book.site())
+        self.zone = zone or self.site.zone
+        clock.zone(self.zone)
+        self.cluster = cluster or self.site.cluster
+        self.tenant = session.ask(lambda book: book.enabled_tenant(tenant)).id if tenant is not None else ""
+        self.batch = f"{clock.iso(session.now)[:19].replace('-', '').replace(':', '')}-{session.draw()[:8]}"
+        self.manner = Manner(self.batch, unit, create, self.tenant if session.dry_run else "")
+        self.create = create
+        self.owners: dict[str, str] = {}
+        """Tenant of each account seen, or empty for one that is no project."""
+        self.waiting: dict[str, list[Keyed]] = defaultdict(list)
+        self.waiting_count = 0
+        self.counts: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
+        self.projects: dict[str, list[int]] = {}
+        self.changed: list[str] = []
+        self.remembered: set[int] = set()
+        self.rejects = _Rejects(self._rejects_path(rejects))
+
+    def _rejects_path(self, named: str | None) -> Path:
+        if named is not None:
+            if self.file != "-" and Path(named).resolve() == Path(self.file).resolve():
+                raise UsageError("--rejects names the log itself; name another file.")
+            return Path(named)
+        return Path(f"{'dca-import' if self.file == '-' else self.file}.{self.batch}.rejected")
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """Open the log; what the file system says against it is one sentence."""
+        if self.file == "-":
+            yield _Counted(sys.stdin.buffer, self.session, 0)  # type: ignore[misc]  # read is all that readers use
+            return
+        try:
+            with Path(self.file).open("rb") as stream:
+                yield _Counted(stream, self.session, Path(self.file).stat().st_size)  # type: ignore[misc]
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise UsageError(f"{error.filename} cannot be used: {error.strerror}.") from None
+
+    def take(self, items: Iterator[Item]) -> None:
+        """Take in all items of the log, booking them batch by batch."""
+        try:
+            for item in items:
+                self.counts["read"] += 1
+                if isinstance(item, Job):
+                    self._collect(item)
+                elif isinstance(item, Skipped):
+                    self.skipped[item.reason] += 1
+                else:
+                    self._reject(item)
+            for owner in list(self.waiting):
+                self._book(owner, everything=True)
+        except UsageError as error:
+            raise self._with_counts(error) from None
+        finally:
+            self.rejects.close()
+
+    def _with_counts(self, error: UsageError) -> UsageError:
+        """Say with an error that ends an import half-way what was charged before it."""
+        if not self.counts[CHARGED] or self.session.dry_run:
+            return error
+        return UsageError(
+            f"{error.sentence.rstrip('.')}; {self.counts[CHARGED]} jobs before it were charged in batch {self.batch}: "
+            "mend the log and import it again, what is known stays as it is.",
+            batch=self.batch,
+            charged=self.counts[CHARGED],
+        )
+
+    def _collect(self, job: Job) -> None:
+        owner = self._owner(job)
+        if owner is None:
+            return
+        cluster = job.cluster or self.cluster
+        if not names.is_name(cluster, names.EXTENDED):
+            self._reject(Rejected(job.line, f"cluster {shown(cluster)} is not a name", job.text))
+            return
+        key = names.job_key(cluster, job.job, job.submit)
+        if self.manner.unit == "node-hours" and not job.nodes and job.elapsed:
+            self._reject(Rejected(job.line, "the record names no nodes; use another --unit", job.text))
+            return
+        self.waiting[owner].append(Keyed(key, job))
+        self.waiting_count += 1
+        if len(self.waiting[owner]) >= AT_ONCE:
+            self._book(owner)
+        elif self.waiting_count >= WAITING_MAX:
+            self._book(max(self.waiting, key=lambda one: len(self.waiting[one])))
+
+    def _owner(self, job: Job) -> str | None:
+        """Return the tenant whose project a job's account is; None if the job cannot be booked, which is noted."""
+        account = folded(job.account)
+        if account not in self.owners:
+            self.owners[account] = self._find_owner(job)
+        if self.owners[account]:
+            return self.owners[account]
+        reason = f"there is no project {shown(job.account)}" if job.account else "the record names no account"
+        self._reject(Rejected(job.line, reason, job.text))
+        return None
+
+    def _find_owner(self, job: Job) -> str:
+        name = job.account
+        if not names.is_name(name, names.EXTENDED):
+            return ""
+        project = self.session.ask(lambda book: book.get(PROJECT, folded(name)))
+        if project is not None:
+            return str(project.tenant)
+        if not names.is_name(name, self.site.names):
+            raise UsageError(
+                f"account {shown(name)} (line {job.line}) cannot be a project's name under the strict rule of these books; "
+                "allow such names with dca setup --names=extended, then import again."
+            )
+        if not (self.create and self.tenant):
+            return ""
+        if not self.session.dry_run:
+            self._make_project(name)
+        return self.tenant
+
+    def _make_project(self, name: str) -> None:
+        from dca.commands.project import add
+
+        self.session.decide(
+            "project add",
+            lambda book: add(book, project=name, tenant=self.tenant),
+            stream=stream_of_tenant(self.tenant),
+            details=f"--project={name} --tenant={self.tenant} (job import, batch {self.batch})",
+        )
+
+    def _book(self, owner: str, *, everything: bool = False) -> None:
+        """Book what was collected for a tenant; what one entry cannot hold stays for the next."""
+        while self.waiting[owner]:
+            jobs = self._unremembered(self.waiting[owner])
+            outcomes: list[Outcome] = self.session.decide(
+                IMPORT_WORDS,
+                lambda book, jobs=jobs: book_jobs(book, owner, jobs, self.manner),
+                stream=tenant_stream(owner),
+                details=f"batch {self.batch}, {self.manner.unit}",
+            )
+            self.session.previewed.clear()  # a dry run of an import shows totals, not every record
+            self.waiting_count -= len(outcomes)
+            self.waiting[owner] = jobs[len(outcomes) :]
+            for outcome in outcomes:
+                self._note(outcome)
+            if not everything:
+                return
+
+    def _unremembered(self, jobs: list[Keyed]) -> list[Keyed]:
+        """Leave out, in a dry run, the jobs that earlier batches of it would have charged."""
+        if not self.session.dry_run:
+            return jobs
+        fresh = []
+        for keyed in jobs:
+            if hash(keyed) in self.remembered:
+                self.counts[KNOWN] += 1
+                self.waiting_count -= 1
+            else:
+                fresh.append(keyed)
+                if len(self.remembered) < REMEMBERED_MAX:
+                    self.remembered.add(hash(keyed))
+        return fresh
+
+    def _note(self, outcome: Outcome) -> None:
+        job, what = outcome.job, outcome.what
+        if what == CHARGED:
+            row = self.projects.setdefault(folded(job.account), [0, 0, 0])
+            row[0] += 1
+            row[1] += outcome.seconds
+            row[2] += outcome.cost
+            self.counts[CHARGED] += 1
+        elif what == KNOWN:
+            self.counts[KNOWN] += 1
+        elif what == CHANGED:
+            self.counts[CHANGED] += 1
+            if len(self.changed) < CHANGED_SHOWN:
+                self.changed.append(names.job_key(job.cluster or self.cluster, job.job, job.submit))
+            self.rejects.write(Rejected(job.line, "known with other content; not charged again", job.text))
+        else:
+            self._reject(Rejected(job.line, what, job.text))
+
+    def _reject(self, rejected: Rejected) -> None:
+        self.counts["rejected"] += 1
+        self.rejects.write(rejected)
+
+    def answer(self) -> dict[str, Any]:
+        """Return what the import did."""
+        given = self.session.ask(lambda book: book.names_of(PROJECT, list(self.projects)))
+        listed = [
+            {"project": given[project], "jobs": jobs, "hours": figures.hours(seconds), "cost": Decimal(cost)}
+            for project, (jobs, seconds, cost) in sorted(self.projects.items())
+        ]
+        return {
+            "batch": self.batch,
+            "cluster": self.cluster,
+            "timezone": self.zone,
+            "unit": self.manner.unit,
+            "read": self.counts["read"],
+            "charged": self.counts[CHARGED],
+            "known": self.counts[KNOWN],
+            "changed": self.counts[CHANGED],
+            "skipped": dict(sorted(self.skipped.items())),
+            "rejected": self.counts["rejected"],
+            "total_hours": figures.hours(sum(row[1] for row in self.projects.values())),
+            "total_cost": Decimal(sum(row[2] for row in self.projects.values())),
+            "projects": listed,
+            **({"changed_jobs": self.changed} if self.changed else {}),
+            **({"rejects": str(self.rejects.path)} if self.rejects.written else {}),
+            **({"warning": "the rate is 0: these jobs cost nothing; dca rate set"} if self._free() else {}),
+        }
+
+    def _free(self) -> bool:
+        return bool(self.counts[CHARGED]) and self.session.ask(lambda book: book.site().rate) == 0
+
+
+class _Rejects:
+    """The file of records that could not be booked: line, reason and text of each; made when the first comes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.written = 0
+        self._file: Any = None
+
+    def write(self, rejected: Rejected) -> None:
+        text = rejected.text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
+        try:
+            if self._file is None:
+                self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")
+                self._file.write("line\treason\trecord\n")
+            self._file.write(f"{rejected.line}\t{rejected.reason}\t{text}\n")
+        except OSError as error:
+            raise UsageError(
+                f"the rejected records cannot be written to {self.path} ({error.strerror}); name a file with --rejects."
+            ) from None
+        self.written += 1
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return one row for each project."""
+    return list(answer["projects"])
+
+
+def undo(session: Session, batch: Text) -> dict[str, Any]:
+    """Take back all charges of an import by counter-records; safe to repeat.
+
+    Each part goes back to where it was taken from, and the bills of those days read as if the jobs had not come in. Holds
+    that the import settled stay settled. The same log can then be imported again.
+    """
+    order = ("id",)
+    where = (Condition("batch", "eq", batch), Condition("source", "eq", IMPORT))
+    undone = known = cost = 0
+    after: tuple[str, ...] | None = None
+    while True:
+        page: list[Transaction] = session.ask(
+            lambda book, after=after: book.reader.find(Query(TRANSACTION, where, order, AT_ONCE, after))
+        )
+        for owner, group in groupby(page, key=lambda record: record.tenant):
+            charges = list(group)
+            counters: list[Transaction] = session.decide(
+                UNDO_WORDS,
+                lambda book, charges=charges: _take_back(book, charges),
+                stream=tenant_stream(owner),
+                details=f"batch {batch}",
+            )
+            undone += len(counters)
+            known += len(charges) - len(counters)
+            cost -= sum(counter.cost for counter in counters)
+        session.previewed.clear()
+        if len(page) < AT_ONCE:
+            break
+        after = (page[-1].id,)
+    if not undone and not known:
+        raise NotFoundError(f"there is no batch {shown(batch)}; dca transaction list shows the batch of each transaction.")
+    return {"batch": batch, "undone": undone, "known": known, "cost": Decimal(cost)}
+
+
+def _take_back(book: Book, charges: list[Transaction]) -> list[Transaction]:
+    counters: list[Transaction] = []
+    ids = [counter_id(charge) for charge in charges]
+    projects = list(dict.fromkeys(charge.project for charge in charges))
+    tenant = book.get(TENANT, charges[0].tenant)
+    book.reader.route(projects)
+    book.reader.need([*((TRANSACTION, one) for one in ids), *((PROJECT, one) for one in projects)])
+    accounts = dict(zip(projects, book.reader.get(PROJECT, projects), strict=True))
+    for charge, record_id, present in zip(charges, ids, book.reader.get(TRANSACTION, ids), strict=True):
+        if present is not None:
+            continue
+        booked = book.booking(record_id)
+        (tenant, accounts[charge.project]), counter = ledger.reverse(
+            Accounts(tenant, accounts[charge.project]), charge, booked, UNDO
+        )
+        book.add(counter)
+        counters.append(counter)
+    if counters:
+        book.put(tenant)
+        for project in accounts.values():
+            book.put(project)
+    return counters
+
+
+def counter_id(charge: Transaction) -> str:
+    """Return the id of the counter-record of an imported charge: tenant:jN:key becomes tenant:uN:key."""
+    owner, generation, key = charge.id.split(":", 2)
+    if not generation.startswith("j"):
+        raise RefusedError(f"transaction {charge.id} has no job key and cannot be taken back with its batch.")
+    return f"{owner}:u{generation[1:]}:{key}"

@@ -1,0 +1,81 @@
+"""The site: its store, its settings, its config file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dca import config
+from dca.core import clock, names
+from dca.core.errors import RefusedError, UsageError
+from dca.core.model import GLOBAL_STREAM
+
+if TYPE_CHECKING:
+    from dca.book import Book
+    from dca.commands.arguments import Flag, Text
+    from dca.engine import Session
+
+WORDS = "setup"
+
+
+def setup(
+    session: Session,
+    names_: Text | None = None,
+    timezone: Text | None = None,
+    cluster: Text | None = None,
+    *,
+    wipe: Flag = False,
+) -> dict[str, Any]:
+    """Set up the store and the site: config file, indices or database, time zone, rule for names, default cluster.
+
+    Harmless when run again; what is not given stays as it is. --names is strict (letters and digits, the default) or
+    extended (also _ - . @ after the first character) and can only be widened. --wipe asks, then destroys all books.
+    """
+    _check(names_, timezone, cluster)
+    done = []
+    if wipe:
+        session.confirm(f"Destroy all books in {session.place}, for ever?")
+        if not session.dry_run:
+            session.store.wipe()
+        done.append(f"destroyed the books in {session.place}")
+    if session.dry_run:
+        done.append(f"would set up {session.place}")
+    else:
+        written = session.write_config()
+        done += [f"wrote the config {written}"] if written else []
+        done += session.store.setup()
+    site = session.decide(
+        WORDS,
+        lambda book: _settle(book, names_, timezone, cluster),
+        stream=GLOBAL_STREAM,
+        details=_details(names_, timezone, cluster),
+    )
+    return {"store": session.place, "done": done, "site": site}
+
+
+def _check(names_rule: str | None, timezone: str | None, cluster: str | None) -> None:
+    if names_rule is not None and names_rule not in names.RULES:
+        raise UsageError(f"--names {names.shown(names_rule)} is not known; write strict or extended.")
+    if timezone is not None:
+        clock.zone(timezone)
+    if cluster is not None:
+        names.check_cluster(cluster)
+
+
+def _settle(book: Book, names_rule: str | None, timezone: str | None, cluster: str | None) -> dict[str, Any]:
+    site = book.site()
+    if names_rule == names.STRICT and site.names == names.EXTENDED:
+        raise RefusedError("the rule for names can be widened once, and never back.")
+    given = {"names": names_rule, "zone": timezone, "cluster": cluster}
+    site = site._replace(**{name: value for name, value in given.items() if value is not None})
+    book.put(site)
+    return {"timezone": site.zone, "names": site.names, "cluster": site.cluster}
+
+
+def _details(names_rule: str | None, timezone: str | None, cluster: str | None) -> str:
+    given = {"names": names_rule, "timezone": timezone, "cluster": cluster}
+    return " ".join(f"--{name}={value}" for name, value in given.items() if value is not None)
+
+
+def show_config(session: Session) -> dict[str, Any]:
+    """Show the settings in use and where they come from; secrets are masked."""
+    return {"config": config.shown_settings(session.settings)}

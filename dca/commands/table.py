@@ -1,0 +1,205 @@
+"""The table of commands: parser, help, reference pages, log entries, permissions and tests are read from it."""
+
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from dca.store.schema import (
+    ASSOCIATION,
+    CLAIM,
+    HOLD,
+    KEY,
+    LOG,
+    PAYMENT,
+    PROJECT,
+    RATE,
+    SITE,
+    TENANT,
+    TRANSACTION,
+)
+
+GLOBAL, BY_TENANT, BY_PROJECT, MOVE, OWN = "global", "tenant", "project", "move", "own"
+"""What a command is about: the whole site, a tenant, a project, the two ends of a move, or what it finds itself."""
+
+
+class Command(NamedTuple):
+    """A row of the table."""
+
+    words: str
+    usage: str
+    does: str
+    """module.function below dca.commands; its docstring is the command's help."""
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    scope: str
+    route: str
+    """REST method and path."""
+    confirm: str = ""
+    """Question before it is done, with the options' values in braces."""
+    rows: str = ""
+    """module.function that turns its answer into the rows of table and CSV."""
+    session: bool = False
+    """Whether it works through several commits or beside the books, with a session instead of a book."""
+
+    @property
+    def changes(self) -> bool:
+        """Tell whether it changes anything."""
+        return bool(self.writes)
+
+
+def function(path: str) -> Any:
+    """Return the function that a path of the table names."""
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(f"dca.commands.{module}"), name)
+
+
+_MONEY = (TENANT, PROJECT)
+_PERIOD = "[--time_period=<period>]"
+_PAGE = "[--limit=<n>] [--after=<mark>]"
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "tenant add", "--tenant=<name> [--credit=<amount>]", "tenant.add",
+        (SITE, TENANT), (TENANT, KEY), BY_TENANT, "POST /tenants",
+    ),
+    Command(
+        "tenant disable", "--tenant=<name> [-y]", "tenant.disable",
+        (TENANT,), (TENANT, KEY), BY_TENANT, "POST /tenants/{tenant}/disable",
+        confirm="Disable tenant {tenant} with all its projects, for ever?",
+    ),
+    Command(
+        "tenant modify", "--tenant=<name> --credit=<amount>", "tenant.modify",
+        (TENANT,), (TENANT, KEY), BY_TENANT, "PATCH /tenants/{tenant}",
+    ),
+    Command(
+        "tenant payment", "--tenant=<name> --payment=<amount> [--reference=<text>]", "tenant.payment",
+        (TENANT, PAYMENT), (TENANT, PAYMENT, KEY), BY_TENANT, "POST /tenants/{tenant}/payments",
+    ),
+    Command(
+        "project add", "--project=<name> --tenant=<name> [--balance=<amount>] [--credit=<amount>]", "project.add",
+        (SITE, *_MONEY, CLAIM), (*_MONEY, CLAIM, KEY), BY_TENANT, "POST /projects",
+    ),
+    Command(
+        "project disable", "--project=<name> [-y]", "project.disable",
+        _MONEY, (*_MONEY, KEY), BY_PROJECT, "POST /projects/{project}/disable",
+        confirm="Disable project {project}, for ever?",
+    ),
+    Command(
+        "project movebudget", "--from=<name> --to=<name> [--balance=<amount>] [--credit=<amount>] --type=<type>",
+        "project.movebudget", _MONEY, (*_MONEY, KEY), MOVE, "POST /moves",
+    ),
+    Command(
+        "project show", "--project=<name> [--needs=<estimate>] [--cores=<n>]", "project.show",
+        (SITE, *_MONEY), (), BY_PROJECT, "GET /projects/{project}",
+    ),
+    Command(
+        "user add", "--project=<name> --user=<name>", "user.add",
+        (SITE, *_MONEY, ASSOCIATION), (ASSOCIATION, KEY), BY_PROJECT, "POST /projects/{project}/users",
+    ),
+    Command(
+        "user delete", "--project=<name> --user=<name>", "user.delete",
+        (*_MONEY, ASSOCIATION), (ASSOCIATION, KEY), BY_PROJECT, "DELETE /projects/{project}/users/{user}",
+    ),
+    Command(
+        "list", "[--tenant=<name>] [--project=<name>] [--user=<name>] [--all]", "listing.show",
+        (SITE, *_MONEY, ASSOCIATION), (), OWN, "GET /list", rows="listing.rows",
+    ),
+    Command("rate set", "--rate=<rate>", "rate.change", (SITE,), (SITE, RATE, KEY), GLOBAL, "PUT /rate"),
+    Command(
+        "rate get", "[--history]", "rate.show", (SITE, RATE), (), GLOBAL, "GET /rate", rows="rate.rows",
+    ),
+    Command(
+        "transaction reservebudget",
+        "--project=<name> --estimate=<time> [--cores=<n>] [--user=<name>] [--job=<key>]", "transaction.reserve",
+        (SITE, *_MONEY, ASSOCIATION, HOLD), (*_MONEY, HOLD, KEY), BY_PROJECT, "POST /holds",
+    ),
+    Command(
+        "transaction charge",
+        "--project=<name> --user=<name> --jobtime=<time> [--estimate=<time>] [--start=<time>] [--cores=<n>] "
+        "[--job=<key>]", "transaction.charge",
+        (SITE, *_MONEY, ASSOCIATION, HOLD, TRANSACTION), (*_MONEY, HOLD, TRANSACTION, KEY), BY_PROJECT,
+        "POST /transactions",
+    ),
+    Command(
+        "transaction release",
+        "(--hold=<id> | --project=<name> --job=<key> | --all --older-than=<days> [--tenant=<name>])",
+        "release.release", (*_MONEY, HOLD), (*_MONEY, HOLD, KEY), OWN, "POST /holds/release", session=True,
+    ),
+    Command(
+        "transaction holds",
+        f"[--tenant=<name>] [--project=<name>] [--user=<name>] [--older-than=<days>] {_PAGE}", "transaction.holds",
+        (SITE, *_MONEY, HOLD), (), OWN, "GET /holds", rows="transaction.hold_rows",
+    ),
+    Command(
+        "transaction list",
+        "[--tenant=<name>] [--project=<name>] [--user=<name>] [--job=<key>] [--batch=<id>] "
+        f"{_PERIOD} {_PAGE}", "transaction.show",
+        (SITE, *_MONEY, ASSOCIATION, TRANSACTION), (), OWN, "GET /transactions", rows="transaction.rows",
+    ),
+    Command(
+        "bill generate", "--project=<name> --time_period=<period>", "bill.generate",
+        (SITE, *_MONEY, ASSOCIATION, TRANSACTION, PAYMENT), (), BY_PROJECT, "GET /projects/{project}/bill",
+        rows="bill.rows",
+    ),
+    Command(
+        "job import",
+        "[--input-format=<format>] [--cluster=<name>] [--timezone=<zone>] [--unit=<unit>] [--delimiter=<text>] "
+        "[--tenant=<name> --create-missing] [--rejects=<file>] FILE", "job.bring",
+        (SITE, *_MONEY, ASSOCIATION, HOLD, TRANSACTION, CLAIM),
+        (*_MONEY, ASSOCIATION, HOLD, TRANSACTION, CLAIM, KEY), OWN, "POST /jobs", rows="job.rows", session=True,
+    ),
+    Command(
+        "job undo", "--batch=<id> [-y]", "job.undo",
+        (*_MONEY, TRANSACTION), (*_MONEY, TRANSACTION, KEY), OWN, "POST /batches/{batch}/undo", session=True,
+        confirm="Take back all charges of batch {batch}?",
+    ),
+    Command(
+        "log list",
+        "[--tenant=<name>] [--project=<name>] [--actor=<name>] [--category=<word>] [--action=<word>] [--commit=<id>] "
+        f"{_PERIOD} {_PAGE}", "log.show", (SITE, LOG), (), OWN, "GET /log", rows="log.rows",
+    ),
+    Command("config show", "", "site.show_config", (), (), GLOBAL, "GET /config", session=True),
+    Command(
+        "setup",
+        "[--names=<rule>] [--timezone=<zone>] [--cluster=<name>] [--wipe] [-y]", "site.setup",
+        (SITE,), (SITE, KEY), GLOBAL, "POST /setup", session=True,
+    ),
+)  # fmt: skip
+
+BY_WORDS = {command.words: command for command in COMMANDS}
+
+RELEASE_CLAIM = "project release"
+"""An entry in the stream of a tenant that claimed a project name and never used it: another may have the name."""
+
+
+def logged(words: str) -> tuple[str, str]:
+    """Return category and action under which the log keeps a command; one word is both."""
+    category, _, action = words.partition(" ")
+    return category, action or category
+
+
+PERMITTED: dict[str, tuple[str, ...]] = {
+    " ".join(logged(command.words)): command.writes for command in COMMANDS if command.changes
+}
+"""Which record kinds an entry of the log may change, by its category and action."""
+PERMITTED[RELEASE_CLAIM] = (CLAIM,)
+
+OPTIONS_OF_ALL = (
+    ("-m --mini", "One line of JSON instead of pretty JSON."),
+    ("--format=<form>", "json (the default), table or csv."),
+    ("--wait=<seconds>", "How long to wait for the store and for other writers [default: 30]."),
+    ("-h --help", "Say what the command does."),
+)
+OPTIONS_OF_CHANGES = (
+    ("--dry-run", "Show what would change; change nothing."),
+    ("--key=<text>", "Idempotency key: sent again with the same key, the command answers as the first time."),
+)
+OPTIONS_OF_CONFIRMED = (("-y --yes", "Do not ask."),)
+
+
+def options_of(command: Command) -> tuple[tuple[str, str], ...]:
+    """Return the options that a command takes beside its own, each with its meaning."""
+    return (
+        *OPTIONS_OF_ALL,
+        *(OPTIONS_OF_CHANGES if command.changes else ()),
+        *(OPTIONS_OF_CONFIRMED if "[-y]" in command.usage else ()),
+    )

@@ -1,0 +1,299 @@
+"""Transactions: money held before a job, charged after it."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import TYPE_CHECKING, Any
+
+from dca.book import in_tenant, stream_of_tenant
+from dca.commands import figures
+from dca.core import clock, ledger, money
+from dca.core.errors import RefusedError, UsageError
+from dca.core.ledger import Accounts, Usage
+from dca.core.model import (
+    CHARGE,
+    IMPORT,
+    OPEN,
+    Hold,
+    Transaction,
+    association_id,
+    charge_id,
+    hold_id,
+)
+from dca.core.names import SECONDS_MAX, folded, shown
+from dca.store.port import Condition, Query
+from dca.store.schema import ASSOCIATION, HOLD, PROJECT, TENANT, TRANSACTION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dca.book import Book
+    from dca.commands.arguments import Count, Days, JobKey, Name, Seconds, Size, Text
+
+WALL_HOURS, CORE_HOURS, NODE_HOURS = "wall-hours", "core-hours", "node-hours"
+FUTURE_MAX = 300 * clock.SECOND
+
+
+def reserve(
+    book: Book, project: Name, estimate: Seconds, cores: Count = 1, user: Name | None = None, job: JobKey = ""
+) -> dict[str, Any]:
+    """Hold money for a job: rate x estimate / 3600 (times --cores). Refused when the project cannot afford it.
+
+    With --job=<key> the same hold sent again is made once, and the charge of that job settles it.
+    """
+    owner = book.owner(project)
+    _need(book, owner, folded(project), user, job, holds=True)
+    accounts = book.enabled_accounts(project)
+    member = book.member(accounts.project, user, present=True).user if user is not None else ""
+    seconds = _times(estimate, cores, "--estimate")
+    booking = book.booking(hold_id(owner, job) if job else "")
+    if job:
+        existing: Hold | None = book.get(HOLD, booking.id)
+        if existing is not None:
+            return _same_hold(existing, accounts, member, seconds)
+    rate = book.site().rate
+    record = Hold(
+        id=booking.id,
+        tenant=owner,
+        project=accounts.project.id,
+        user=member,
+        job=job,
+        estimate=seconds,
+        rate=rate,
+        amount=money.check(money.price(rate, seconds), "the hold"),
+        state=OPEN,
+        opened=booking.time,
+        closed=0,
+        transaction="",
+    )
+    accounts = ledger.hold(accounts, record)
+    book.put_accounts(accounts)
+    book.add(record)
+    return _hold_answer(record, accounts)
+
+
+def _times(seconds: int, cores: int, what: str) -> int:
+    if seconds * cores > SECONDS_MAX:
+        raise UsageError(f"{what} times --cores is more than {SECONDS_MAX} seconds.")
+    return seconds * cores
+
+
+def _need(book: Book, tenant: str, project: str, user: str | None, job: str, *, holds: bool) -> None:
+    """Bring what a hold or a charge reads in one go."""
+    keys = [(PROJECT, project), (TENANT, tenant)]
+    if user is not None:
+        keys.append((ASSOCIATION, association_id(tenant, project, folded(user))))
+    if job:
+        keys.append((HOLD, hold_id(tenant, job)))
+        if not holds:
+            keys.append((TRANSACTION, charge_id(tenant, job, 1)))
+    book.reader.need(keys)
+
+
+def _hold_answer(record: Hold, accounts: Accounts) -> dict[str, Any]:
+    names = {accounts.project.id: accounts.project.name}
+    return {"hold": figures.hold(record, names), "project": figures.project(accounts.project, accounts.tenant)}
+
+
+def _same_hold(existing: Hold, accounts: Accounts, user: str, seconds: int) -> dict[str, Any]:
+    if (existing.project, existing.user, existing.estimate) != (accounts.project.id, user, seconds):
+        raise RefusedError(
+            f"a hold for job {existing.job} exists already with another project, user or estimate; "
+            "a key names one job."
+        )
+    return {**_hold_answer(existing, accounts), "repeated": True}
+
+
+def charge(
+    book: Book,
+    project: Name,
+    user: Name,
+    jobtime: Seconds,
+    estimate: Seconds | None = None,
+    start: Text | None = None,
+    cores: Count | None = None,
+    job: JobKey = "",
+) -> dict[str, Any]:
+    """Charge what a job cost: rate x jobtime / 3600 (times --cores), and settle its hold.
+
+    The hold is the one with the same job key or, without a key, the oldest open one of the project with that estimate.
+    A charge is never refused for lack of money. Job time 0 cancels a hold. Without --start the job ended now.
+    """
+    owner = book.owner(project)
+    _need(book, owner, folded(project), user, job, holds=False)
+    accounts = book.accounts(project)
+    member = book.member(accounts.project, user, present=False)
+    billed = _times(jobtime, cores or 1, "--jobtime")
+    begin = book.moment(start, "--start") if start is not None else book.now - jobtime * clock.SECOND
+    if begin <= 0:
+        raise UsageError(f"--jobtime {jobtime} reaches back to before 1970.")
+    if begin > book.now + FUTURE_MAX:
+        raise UsageError(f"--start {shown(start)} lies in the future.")
+    usage = Usage(
+        user=member.user, job=job, batch="", source=CHARGE, start=begin, end=begin + jobtime * clock.SECOND,
+        runtime=jobtime, cores=cores or 0, nodes=0, unit=WALL_HOURS if cores is None else CORE_HOURS,
+        billed_seconds=billed,
+    )  # fmt: skip
+    if job:
+        known = book.charged(owner, job)
+        if known.transaction is not None:
+            return _same_charge(book, known.transaction, usage, accounts, exact=start is not None)
+        booking = book.booking(charge_id(owner, job, known.generation + 1))
+    else:
+        booking = book.booking()
+    if ledger.is_disabled(accounts):
+        raise RefusedError(f"project {accounts.project.name} is disabled; late jobs come in by dca job import.")
+    held = _hold_for(book, accounts, job, _times(estimate, cores or 1, "--estimate") if estimate is not None else None)
+    accounts, record, settled = ledger.charge(accounts, usage, held, book.site().rate, booking)
+    book.put_accounts(accounts)
+    if settled is not None:
+        book.put(settled)
+    book.add(record)
+    return _charge_answer(book, record, accounts)
+
+
+def _hold_for(book: Book, accounts: Accounts, job: str, estimate: int | None) -> Hold | None:
+    """Return the open hold that a charge settles."""
+    if job:
+        held: Hold | None = book.get(HOLD, hold_id(accounts.tenant.id, job))
+        return held if held is not None and held.state == OPEN and held.project == accounts.project.id else None
+    if estimate is None or not accounts.project.holds_open:
+        return None
+    where = (
+        in_tenant(accounts.tenant.id),
+        Condition("project", "eq", accounts.project.id),
+        Condition("state", "eq", OPEN),
+        Condition("estimate", "eq", estimate),
+        Condition("job", "eq", ""),
+    )
+    found: list[Hold] = book.reader.find(Query(HOLD, where, order=("opened", "id"), limit=1))
+    return found[0] if found else None
+
+
+def _charge_answer(book: Book, record: Transaction, accounts: Accounts) -> dict[str, Any]:
+    association = book.get(ASSOCIATION, association_id(record.tenant, record.project, record.user))
+    users = {f"{record.project}:{record.user}": association.name if association else record.user}
+    return {
+        "transaction": figures.transaction(record, {accounts.project.id: accounts.project.name}, users),
+        "project": figures.project(accounts.project, accounts.tenant),
+    }
+
+
+def _same_charge(
+    book: Book, existing: Transaction, usage: Usage, accounts: Accounts, *, exact: bool
+) -> dict[str, Any]:
+    """Answer a charge that is booked already; a job that an import charged is known whatever the hook measured."""
+    same = (existing.project, existing.user) == (accounts.project.id, usage.user) and (
+        existing.source == IMPORT
+        or (
+            (existing.runtime, existing.billed_seconds) == (usage.runtime, usage.billed_seconds)
+            and (not exact or existing.start == usage.start)
+        )
+    )
+    if not same:
+        raise RefusedError(
+            f"job {existing.job} was charged already with another project, user or time ({existing.id}); "
+            "a key names one job."
+        )
+    return {**_charge_answer(book, existing, accounts), "repeated": True}
+
+
+def holds(
+    book: Book,
+    tenant: Name | None = None,
+    project: Name | None = None,
+    user: Name | None = None,
+    older_than: Days | None = None,
+    limit: Size = 1000,
+    after: Text | None = None,
+) -> dict[str, Any]:
+    """Show open holds, the oldest first; with --older-than=<days> only those made that long ago."""
+    where = [*narrowed(book, tenant, project, user), Condition("state", "eq", OPEN)]
+    if older_than is not None:
+        where.append(Condition("opened", "le", book.instant_now - older_than * clock.DAY))
+    order = ("opened", "id")
+    found: list[Hold] = book.reader.find(Query(HOLD, tuple(where), order, limit, unmark(after, "is")))
+    names = book.names_of(PROJECT, [record.project for record in found])
+    return {
+        "holds": [figures.hold(record, names) for record in found],
+        "total": figures.Decimal(sum(record.amount for record in found)),
+        **mark(found, order, limit),
+    }
+
+
+def hold_rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return one row for each hold."""
+    return list(answer["holds"])
+
+
+def show(
+    book: Book,
+    tenant: Name | None = None,
+    project: Name | None = None,
+    user: Name | None = None,
+    job: JobKey | None = None,
+    batch: Text | None = None,
+    time_period: Text | None = None,
+    limit: Size = 100,
+    after: Text | None = None,
+) -> dict[str, Any]:
+    """List transactions, those that ended last first; `next` is the mark for --after that brings the next page."""
+    where = narrowed(book, tenant, project, user)
+    where += [Condition(name, "eq", value) for name, value in (("job", job), ("batch", batch)) if value is not None]
+    if time_period is not None:
+        period = book.period(time_period)
+        where += [Condition("end", "ge", period.begin), Condition("end", "lt", period.end)]
+    order = ("-end", "id")
+    found: list[Transaction] = book.reader.find(Query(TRANSACTION, tuple(where), order, limit, unmark(after, "is")))
+    projects = book.names_of(PROJECT, [record.project for record in found])
+    ids = {f"{record.project}:{record.user}": association_id(record.tenant, record.project, record.user) for record in found}
+    given = book.names_of(ASSOCIATION, list(ids.values()))
+    users = {pair: given[record_id] for pair, record_id in ids.items()}
+    return {
+        "transactions": [figures.transaction(record, projects, users) for record in found],
+        **mark(found, order, limit),
+    }
+
+
+def rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return one row for each transaction."""
+    return list(answer["transactions"])
+
+
+def narrowed(book: Book, tenant: str | None, project: str | None, user: str | None) -> list[Condition]:
+    """Return the conditions that narrow a listing to a tenant, a project and a user; unknown names are errors."""
+    where = []
+    if tenant is not None:
+        where.append(in_tenant(book.tenant(tenant).id))
+    if project is not None:
+        record = book.accounts(project).project
+        where += [in_tenant(record.tenant), Condition("project", "eq", record.id)]
+    if user is not None:
+        where.append(Condition("user", "eq", folded(user)))
+    return where
+
+
+def mark(found: list[Any], order: tuple[str, ...], limit: int) -> dict[str, str]:
+    """Return the mark that brings the next page, where there may be one."""
+    if len(found) < limit:
+        return {}
+    values = [getattr(found[-1], name.lstrip("-")) for name in order]
+    return {"next": urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")}
+
+
+def unmark(text: str | None, shape: str) -> tuple[Any, ...] | None:
+    """Read a mark back; shape tells the types of its values, i for a number and s for a text."""
+    if text is None:
+        return None
+    types = {"i": int, "s": str}
+    try:
+        values = json.loads(urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4)))
+        if [type(value) for value in values] == [types[letter] for letter in shape]:
+            return tuple(values)
+    except (ValueError, TypeError):
+        pass
+    raise UsageError(f"--after {shown(text)} is no mark of a page; take `next` of the page before.")
+
+
+__all__ = ["charge", "hold_rows", "holds", "mark", "narrowed", "reserve", "rows", "show", "stream_of_tenant", "unmark"]

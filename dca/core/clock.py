@@ -1,0 +1,187 @@
+"""Time: instants are whole milliseconds since 1970 in UTC; a zone turns them into days and back.
+
+Nothing here reads a clock: the present is always passed in.
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
+from typing import NamedTuple
+
+from dca.core.errors import UsageError
+from dca.core.names import shown
+
+SECOND = 1_000
+HOUR = 3_600 * SECOND
+DAY = 24 * HOUR
+INSTANT_MAX = 253_402_300_800 * SECOND - 1
+YEAR_MIN = 1970
+
+LAST = {"last_day": DAY, "last_week": 7 * DAY, "last_month": 30 * DAY}
+
+_EPOCH = re.compile(r"[0-9]{1,12}", re.ASCII)
+_MOMENT = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[ T]([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?)?(Z|[+-][0-9]{2}:?[0-9]{2})?", re.ASCII
+)
+_UTC_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Period(NamedTuple):
+    """A stretch of time: from its begin, inclusive, to its end, exclusive, in milliseconds."""
+
+    begin: int
+    end: int
+
+
+class Day(NamedTuple):
+    """A calendar day in some zone: its date and the instants between which it lies."""
+
+    date: str
+    begin: int
+    end: int
+
+
+@lru_cache(maxsize=64)
+def zone(name: str) -> tzinfo:
+    """Return the zone of that IANA name (UTC, Europe/Berlin ...)."""
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError):  # ZoneInfoNotFoundError is a KeyError; a folder or a strange name are these
+        pass
+    except KeyError:
+        pass
+    raise UsageError(f"time zone {shown(name)} is not known; write an IANA name such as UTC or Europe/Berlin.")
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return the instant of an aware datetime, exactly."""
+    return (moment - _UTC_EPOCH) // timedelta(milliseconds=1)
+
+
+def iso(instant: int) -> str:
+    """Show an instant in UTC: 2026-11-23T00:00:00Z, with milliseconds where it has any; nothing for 0."""
+    if instant == 0:
+        return ""
+    seconds, rest = divmod(instant, SECOND)
+    moment = (_UTC_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{moment}.{rest:03d}Z" if rest else f"{moment}Z"
+
+
+def local_text(instant: int, zone_name: str) -> str:
+    """Show an instant as local time of a zone, with its offset: 2026-11-23 01:00:00 +0100."""
+    return datetime.fromtimestamp(instant / SECOND, zone(zone_name)).strftime("%Y-%m-%d %H:%M:%S %z")
+
+
+def _localized(naive: datetime, place: tzinfo, text: str) -> datetime:
+    """Place a wall-clock time in its zone: the first of two that read alike; one that no clock showed is an error."""
+    moment = naive.replace(tzinfo=place)
+    if moment.astimezone(UTC).astimezone(place).replace(tzinfo=None) != naive:
+        raise UsageError(f"the time {shown(text)} does not exist in the zone {place}: the clocks were set forward over it.")
+    return moment
+
+
+def instant(text: str, zone_name: str, what: str = "time") -> int:
+    """Read an instant: epoch seconds, or YYYY-MM-DD HH:MM:SS in the zone given, or with an offset of its own."""
+    plain = text.strip()
+    if _EPOCH.fullmatch(plain):
+        return _in_range(int(plain) * SECOND, text, what)
+    match = _MOMENT.fullmatch(plain)
+    if match is None:
+        raise UsageError(
+            f"{what} {shown(text)} is not understood; write YYYY-MM-DD HH:MM:SS (zone {zone_name}) or epoch seconds."
+        )
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
+    try:
+        naive = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 -- the zone is put on below
+        offset = match.group(7)
+        if offset:
+            moment = datetime.strptime(f"{naive:%Y-%m-%d %H:%M:%S} {offset}", "%Y-%m-%d %H:%M:%S %z")
+        else:
+            moment = _localized(naive, zone(zone_name), text)
+    except (ValueError, OverflowError):
+        raise UsageError(f"{what} {shown(text)} is no date or time that exists.") from None
+    return _in_range(milliseconds(moment), text, what)
+
+
+def _in_range(value: int, text: str, what: str) -> int:
+    if 0 < value <= INSTANT_MAX:
+        return value
+    raise UsageError(f"{what} {shown(text)} lies outside the years {YEAR_MIN} to 9999.")
+
+
+@lru_cache(maxsize=8192)
+def _hour_begin(text: str, zone_name: str) -> int | None:
+    """Return the instant at which the local hour 'YYYY-MM-DDTHH' begins, or None where that hour is no plain one."""
+    begin = datetime.strptime(text, "%Y-%m-%dT%H").replace(tzinfo=zone(zone_name))
+    final = begin.replace(minute=59, second=59)
+    plain = begin.utcoffset() == final.utcoffset() == begin.replace(fold=1).utcoffset() == final.replace(fold=1).utcoffset()
+    return milliseconds(begin) if plain else None
+
+
+def local_seconds(text: str, zone_name: str) -> int:
+    """Read YYYY-MM-DDTHH:MM:SS of a zone, or epoch seconds, as epoch seconds; made for long files.
+
+    Of a local time that occurs twice the first is taken; one that never occurred is a UsageError.
+    """
+    if len(text) == 19 and text[13] == ":" and text[16] == ":" and text[14:16].isdigit() and text[17:].isdigit():
+        try:
+            begin = _hour_begin(text[:13], zone_name)
+        except ValueError:
+            begin = None
+        minute, second = int(text[14:16]), int(text[17:])
+        if begin is not None and minute < 60 and second < 60:
+            return begin // SECOND + minute * 60 + second
+    return instant(text, zone_name) // SECOND
+
+
+def calendar_date(text: str) -> date:
+    """Read a date written YYYY-MM-DD."""
+    plain = text.strip()
+    try:
+        if len(plain) == 10 and plain[4] == plain[7] == "-":
+            day = date.fromisoformat(plain)
+            if YEAR_MIN <= day.year <= 9998:
+                return day
+    except ValueError:
+        pass
+    raise UsageError(f"date {shown(text)} is not understood; write YYYY-MM-DD, from {YEAR_MIN}-01-01 to 9998-12-31.")
+
+
+def day_begin(day: date, zone_name: str) -> int:
+    """Return the first instant of a calendar day in a zone."""
+    return milliseconds(datetime(day.year, day.month, day.day, tzinfo=zone(zone_name)))
+
+
+def period(text: str, now: int, zone_name: str) -> Period:
+    """Read a period: last_day, last_week, last_month (24 h, 7 d, 30 d back from now) or D1,D2, both days whole."""
+    plain = text.strip()
+    if plain in LAST:
+        return Period(now - LAST[plain], now)
+    first, comma, last = plain.partition(",")
+    if not comma:
+        raise UsageError(
+            f"period {shown(text)} is not understood; write last_day, last_week, last_month or two dates as YYYY-MM-DD,YYYY-MM-DD."
+        )
+    begin, final = calendar_date(first), calendar_date(last)
+    if begin > final:
+        raise UsageError(f"period {shown(text)} ends before it begins; write the earlier date first.")
+    return Period(day_begin(begin, zone_name), day_begin(final + timedelta(days=1), zone_name))
+
+
+def days(stretch: Period, zone_name: str) -> list[Day]:
+    """Cut a period into the calendar days of a zone; the first and the last may be parts of days."""
+    place = zone(zone_name)
+    day = (_UTC_EPOCH + timedelta(milliseconds=stretch.begin)).astimezone(place).date()
+    found = []
+    begin = stretch.begin
+    while begin < stretch.end:
+        following = day + timedelta(days=1)
+        end = min(day_begin(following, zone_name), stretch.end)
+        if end > begin:
+            found.append(Day(day.isoformat(), begin, end))
+        begin, day = max(begin, end), following
+    return found

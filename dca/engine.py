@@ -1,0 +1,283 @@
+"""The engine: the one path that every command takes, from its arguments to its answer."""
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from dca.book import Book, ClaimedElsewhere, stream_of_tenant
+from dca.commands.arguments import convert
+from dca.commands.table import BY_PROJECT, BY_TENANT, GLOBAL, MOVE, RELEASE_CLAIM, Command, function, logged
+from dca.config import Settings
+from dca.core.errors import RefusedError
+from dca.core.model import GLOBAL_STREAM, Change, Claim, Key, key_id, tenant_stream
+from dca.core.names import check_key, shown
+from dca.envelope import decimal, render
+from dca.store.entry import canonical
+from dca.store.port import Decision, Draft, Reader
+from dca.store.port import Store as BareStore
+from dca.store.schema import CLAIM, KEY, PROJECT
+
+T = TypeVar("T")
+
+
+class Store(BareStore, Protocol):
+    """What the engine asks of a store beyond the books themselves."""
+
+    def preview(self, question: Callable[[Reader], T]) -> T:
+        """Answer a question as `read` does, and from empty books where there are none yet."""
+
+    def setup(self) -> list[str]:
+        """Make what the store needs; return what was done, in sentences."""
+
+    def wipe(self) -> None:
+        """Destroy the books."""
+
+    def actor(self) -> str:
+        """Return who the caller is for this store."""
+
+
+class Surroundings(NamedTuple):
+    """What the engine cannot know by itself: store, clock, chance, settings and how to reach the person."""
+
+    store: Store
+    place: str
+    """The store as people call it: a path or a host."""
+    settings: Settings
+    now: Callable[[], int]
+    """The present, in milliseconds."""
+    draw: Callable[[], str]
+    """A new random identifier."""
+    confirm: Callable[[str], None]
+    """Ask; AbortedError unless the answer is yes."""
+    progress: Callable[[int, int], None]
+    """Show how many of how many bytes are done."""
+    write_config: Callable[[], Path | None]
+    """Write a new config file if there is none; return its path if so."""
+
+
+class Session:
+    """One run of one command: what it reads, decides and commits."""
+
+    def __init__(self, surroundings: Surroundings, command: Command, *, key: str = "", dry_run: bool = False) -> None:
+        """Prepare the run of a command."""
+        self.store = surroundings.store
+        self.place = surroundings.place
+        self.settings = surroundings.settings
+        self.confirm = surroundings.confirm
+        self.progress = surroundings.progress
+        self.write_config = surroundings.write_config
+        self.draw = surroundings.draw
+        self.command = command
+        self.key = key
+        self.dry_run = dry_run
+        self.now = surroundings.now()
+        self.previewed: list[Change] = []
+        self._actor = ""
+
+    @property
+    def actor(self) -> str:
+        """Return who runs the command."""
+        self._actor = self._actor or self.store.actor()
+        return self._actor
+
+    def ask(self, question: Callable[[Book], T]) -> T:
+        """Answer a question from the books."""
+        reader = self.store.preview if self.dry_run else self.store.read
+        return reader(lambda view: question(Book(view, self.now)))
+
+    def decide(self, words: str, work: Callable[[Book], T], *, stream: str, details: str) -> T:
+        """Do a piece of work and commit it as one entry of a stream; a dry run only notes what it would change."""
+        return self.commit(words, lambda book: _chosen(book, stream, work), details=details)
+
+    def commit(self, words: str, work: Callable[[Book], T], *, details: str) -> T:
+        """Do a piece of work that chooses its stream itself and commit it as one entry."""
+        category, action = logged(words)
+        commit = self.draw()
+
+        def decide(reader: Reader) -> Decision:
+            book = Book(reader, self.now)
+            answer = work(book)
+            changes = book.changes()
+            if not changes:
+                return Decision(answer, None)
+            draft = Draft(
+                stream=book.stream,
+                actor=self.actor,
+                category=category,
+                action=action,
+                details=details,
+                tenant=book.tenant_id(),
+                projects=book.projects(),
+                commit=commit,
+                time=book.now,
+                changes=changes,
+                claim=book.claim,
+            )
+            return Decision(answer, draft)
+
+        while True:
+            try:
+                if self.dry_run:
+                    decision = self.store.preview(decide)
+                    self.previewed += decision.draft.changes if decision.draft else ()
+                else:
+                    decision = self.store.write(decide)
+            except ClaimedElsewhere as elsewhere:
+                if self.dry_run:
+                    raise RefusedError(
+                        f"the name {elsewhere.claim.id} was claimed by tenant {elsewhere.claim.tenant}, which may not have "
+                        "used it; only the command itself can find out and take it over."
+                    ) from None
+                self._release(elsewhere.claim, elsewhere.tenant)
+                continue
+            answer: T = decision.answer
+            return answer
+
+    def _release(self, claim: Claim, tenant: str) -> None:
+        """Let a tenant have a project name that another claimed and never used, by an entry in the other's stream."""
+
+        def work(book: Book) -> None:
+            current: Claim | None = book.get(CLAIM, claim.id)
+            if current is None or current.tenant != claim.tenant:
+                return
+            if book.get(PROJECT, claim.id) is not None:
+                raise RefusedError(f"project {claim.id} exists already; project names are unique over all tenants.")
+            book.put(current._replace(tenant=tenant, generation=current.generation + 1))
+
+        self.decide(
+            RELEASE_CLAIM, work, stream=tenant_stream(claim.tenant), details=f"the unused name {claim.id} goes to {tenant}"
+        )
+
+
+def _chosen(book: Book, stream: str, work: Callable[[Book], T]) -> T:
+    book.choose(stream)
+    return work(book)
+
+
+def _once(book: Book, key: str, content: str, work: Callable[[Book], dict[str, Any]]) -> dict[str, Any]:
+    """Answer a repeated key with its first answer; else do the work and keep its answer under the key."""
+    record_id = key_id(book.stream, key)
+    kept: Key | None = book.get(KEY, record_id)
+    if kept is not None:
+        return _first_answer(kept, content)
+    answer = work(book)
+    if book.staged or book.stream == GLOBAL_STREAM:
+        booking = book.booking(record_id)
+        book.add(
+            Key(
+                id=booking.id,
+                stream=booking.stream,
+                seq=booking.seq,
+                key=key,
+                content=content,
+                answer=render(answer, mini=True),
+                time=booking.time,
+            )
+        )
+    return answer
+
+
+def _first_answer(kept: Key, content: str) -> dict[str, Any]:
+    if kept.content != content:
+        raise RefusedError(f"key {shown(kept.key)} was used already by a command with other arguments; use a new key.")
+    import json
+
+    answer: dict[str, Any] = json.loads(kept.answer, parse_float=decimal)
+    return {**answer, "repeated": True}
+
+
+def run(
+    surroundings: Surroundings,
+    command: Command,
+    given: Mapping[str, Any],
+    *,
+    key: str = "",
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Run a command with the options given, as texts, and return its answer."""
+    work = function(command.does)
+    values = convert(work, given)
+    if key:
+        check_key(key, "--key")
+    session = Session(surroundings, command, key=key, dry_run=dry_run)
+    if command.confirm:
+        session.confirm(command.confirm.format(**values))
+    if command.session:
+        answer = _run_session(session, work, values)
+    elif command.changes:
+        answer = _run_change(session, work, values)
+    else:
+        answer = session.ask(lambda book: work(book, **values))
+    if dry_run:
+        answer = {**answer, "dry_run": True, "changes": [_preview(change) for change in session.previewed]}
+    return answer
+
+
+def _run_change(session: Session, work: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    command = session.command
+    content = _content(command, values)
+
+    def once(book: Book) -> dict[str, Any]:
+        book.choose(_stream(command, book, values))
+        if session.key:
+            return _once(book, session.key, content, lambda chosen: work(chosen, **values))
+        answer: dict[str, Any] = work(book, **values)
+        return answer
+
+    return session.commit(command.words, once, details=_details(values))
+
+
+def _run_session(session: Session, work: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Run a command of several commits; its key is kept in the global stream, since each of its commits can be repeated."""
+    if not session.key or session.dry_run:
+        answer: dict[str, Any] = work(session, **values)
+        return answer
+    content = _content(session.command, values)
+    kept: Key | None = session.ask(lambda book: book.get(KEY, key_id(GLOBAL_STREAM, session.key)))
+    if kept is not None:
+        return _first_answer(kept, content)
+    answer = work(session, **values)
+    session.commit(
+        session.command.words,
+        lambda book: _chosen(book, GLOBAL_STREAM, lambda chosen: _once(chosen, session.key, content, lambda _: answer)),
+        details=f"key {session.key}",
+    )
+    return answer
+
+
+def _content(command: Command, values: Mapping[str, Any]) -> str:
+    return sha256(canonical([command.words, dict(values)]).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _stream(command: Command, book: Book, values: Mapping[str, Any]) -> str:
+    """Return the stream that a command writes to."""
+    if command.scope == GLOBAL:
+        return GLOBAL_STREAM
+    if command.scope == BY_TENANT:
+        return stream_of_tenant(values["tenant"])
+    if command.scope == BY_PROJECT:
+        return tenant_stream(book.owner(values["project"]))
+    assert command.scope == MOVE, command
+    if values["type"] == "t2p":
+        return stream_of_tenant(values["from_"])
+    return tenant_stream(book.owner(values["from_"]))
+
+
+def _details(values: Mapping[str, Any]) -> str:
+    """Return the arguments of a command as the log keeps them."""
+    from dca.core import money
+
+    amounts = {"balance", "credit", "payment", "rate"}
+    return " ".join(
+        f"--{name.rstrip('_').replace('_', '-')}={money.text(value) if name in amounts else value}"
+        for name, value in values.items()
+    )
+
+
+def _preview(change: Change) -> dict[str, Any]:
+    after = change.record._asdict()
+    before = change.was._asdict() if change.was is not None else {}
+    changed = {name: value for name, value in after.items() if before.get(name) != value}
+    return {"kind": change.kind, "id": change.record.id, "before": {name: before[name] for name in changed if name in before}, "after": changed}
+

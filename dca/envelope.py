@@ -1,0 +1,155 @@
+"""The one shape of every answer, and its forms: JSON (pretty or one line), a table for eyes, CSV for spreadsheets."""
+
+from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring
+from typing import Any
+
+from dca.core import money
+from dca.core.errors import DcaError
+
+FORMATS = ("json", "table", "csv")
+INDENT = "    "
+
+
+class Decimal:
+    """A number with at most six decimals that is shown exactly, such as an amount of dollars or hours."""
+
+    __slots__ = ("micro",)
+
+    def __init__(self, micro: int) -> None:
+        """Keep a number of millionths."""
+        self.micro = micro
+
+    def __str__(self) -> str:
+        """Show it without needless zeros."""
+        return money.text(self.micro)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare exactly."""
+        return isinstance(other, Decimal) and other.micro == self.micro
+
+    def __hash__(self) -> int:
+        """Agree with equality."""
+        return hash(self.micro)
+
+    def __repr__(self) -> str:
+        """Show it as tests print it."""
+        return f"Decimal({self.micro})"
+
+
+def decimal(text: str) -> Decimal:
+    """Read back a decimal that this module wrote."""
+    amount = money.parse(text.removeprefix("-"))
+    return Decimal(-amount if text.startswith("-") else amount)
+
+
+def success(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Wrap what a command answered."""
+    return {"status": "success", "error": "no error", **answer}
+
+
+def failure(error: DcaError) -> dict[str, Any]:
+    """Wrap what went wrong."""
+    return {"status": "failed", "error": error.sentence, "code": error.code, **error.facts}
+
+
+def render(value: Any, *, mini: bool = False) -> str:
+    """Return JSON text: exact decimals, keys in the order given, characters as they are."""
+    return _mini(value) if mini else _pretty(value, "\n")
+
+
+def _scalar(value: Any) -> str:
+    if value is None:
+        return "null"
+    if value is True or value is False:
+        return "true" if value else "false"
+    if isinstance(value, (int, Decimal)):
+        return str(value)
+    return encode_basestring(str(value))
+
+
+def _mini(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{encode_basestring(str(k))}:{_mini(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(_mini, value)) + "]"
+    return _scalar(value)
+
+
+def _pretty(value: Any, newline: str) -> str:
+    inner = newline + INDENT
+    if isinstance(value, Mapping) and value:
+        return "{" + ",".join(f"{inner}{encode_basestring(str(k))}: {_pretty(v, inner)}" for k, v in value.items()) + newline + "}"
+    if isinstance(value, (list, tuple)) and value:
+        if all(not isinstance(one, (Mapping, list, tuple)) for one in value):
+            return "[" + ", ".join(map(_scalar, value)) + "]"
+        return "[" + ",".join(f"{inner}{_pretty(one, inner)}" for one in value) + newline + "]"
+    return _mini(value)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(_cell, value))
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={_cell(one)}" for name, one in value.items())
+    text = "" if value is None else str(value)
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def table(envelope: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] | None) -> str:
+    """Return an answer for people's eyes: what stands alone as 'name: value' lines, the rows as columns."""
+    lines = []
+    if envelope["status"] == "failed":
+        lines.append(f"failed: {envelope['error']}")
+    alone = {name: value for name, value in envelope.items() if name not in ("status", "error")}
+    if rows is not None:
+        alone = {name: value for name, value in alone.items() if not isinstance(value, (list, tuple))}
+    for name, value in alone.items():
+        if isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
+            lines += [f"{name}:", *(f"  {line}" for line in _columns(value))]
+        elif isinstance(value, Mapping):
+            lines += [f"{name}.{inner}: {_cell(one)}" for inner, one in value.items()]
+        else:
+            lines.append(f"{name}: {_cell(value)}")
+    if rows:
+        if lines:
+            lines.append("")
+        lines += _columns(rows)
+    return "\n".join(lines) if lines else "done"
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    right = {name for name in names if all(isinstance(row.get(name), (int, Decimal)) for row in rows)}
+    cells = [[_cell(row.get(name, "")) for name in names] for row in rows]
+    widths = [max(len(name), *(len(line[n]) for line in cells)) for n, name in enumerate(names)]
+    return [
+        "  ".join(
+            cell.rjust(width) if name in right else cell.ljust(width)
+            for cell, width, name in zip(line, widths, names, strict=True)
+        ).rstrip()
+        for line in [names, ["-" * width for width in widths], *cells]
+    ]
+
+
+def csv(envelope: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] | None) -> str:
+    """Return an answer for spreadsheets: its rows with a header; without rows, its single values as one row."""
+    import csv as writer
+    import io
+
+    if rows is None:
+        rows = [envelope]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    file = io.StringIO()
+    sheet = writer.writer(file, lineterminator="\n")
+    sheet.writerow(names)
+    sheet.writerows([_harmless(row.get(name, "")) for name in names] for row in rows)
+    return file.getvalue().rstrip("\n")
+
+
+def _harmless(value: Any) -> str:
+    """Return a cell that no spreadsheet takes for a formula."""
+    cell = _cell(value)
+    if isinstance(value, str) and cell[:1] in ("=", "+", "-", "@"):
+        return "'" + cell
+    return cell

@@ -1,0 +1,1 @@
+"""Stores: where the books are kept; one port, three adapters."""

@@ -1,0 +1,182 @@
+"""Log entries: sealing a draft with its hash, and an entry's form as text and back."""
+
+import json
+from collections.abc import Collection, Mapping
+from hashlib import sha256
+from typing import Any
+
+from dca.core import fitness
+from dca.core.clock import SECOND, iso
+from dca.core.errors import DamagedError, RefusedError, UnreachableError
+from dca.core.model import Change
+from dca.core.names import CHANGES_MAX, ENTRY_BYTES_MAX
+from dca.store.port import Draft, Entry, Head
+from dca.store.schema import VERSION, from_dict
+
+CLOCK_BEHIND_MAX = 300 * SECOND
+
+Permitted = Mapping[str, Collection[str]]
+"""Which record kinds each command ('tenant add') may change."""
+
+_dump = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+
+def canonical(value: object) -> str:
+    """Return canonical JSON: keys sorted, no blanks, characters as they are."""
+    return _dump(value)
+
+
+def changes_text(changes: Collection[Change]) -> str:
+    """Return changes as canonical JSON."""
+    listed = []
+    for kind, record, was in changes:
+        change: dict[str, Any] = {"kind": kind, "record": record._asdict()}
+        if was is not None:
+            change["was"] = was._asdict()
+        listed.append(change)
+    return _dump(listed)
+
+
+def parse_changes(listed: Any) -> tuple[Change, ...]:
+    """Read changes back from what JSON made of them; DamagedError where they are none."""
+    try:
+        return tuple(
+            Change(
+                change["kind"],
+                from_dict(change["kind"], change["record"]),
+                from_dict(change["kind"], change["was"]) if "was" in change else None,
+            )
+            for change in listed
+        )
+    except (TypeError, KeyError, AttributeError):
+        raise DamagedError("a log entry holds changes that dca does not write.") from None
+
+
+def fields_of(entry: Entry | Draft, end: Head, time: int) -> dict[str, Any]:
+    """Return what the hash of an entry covers, without its changes."""
+    return {
+        "action": entry.action,
+        "actor": entry.actor,
+        "category": entry.category,
+        "commit": entry.commit,
+        "details": entry.details,
+        "previous": end.hash,
+        "projects": list(entry.projects),
+        "schema": VERSION if isinstance(entry, Draft) else entry.schema,
+        "seq": end.seq + 1,
+        "stream": entry.stream,
+        "tenant": entry.tenant,
+        "time": time,
+    }
+
+
+_BEFORE_CHANGES = ("action", "actor", "category")
+
+
+def digest(fields: dict[str, Any], changes: str) -> str:
+    """Return the SHA-256 of an entry's canonical JSON, given its fields and its changes as canonical JSON."""
+    first = _dump({name: fields[name] for name in _BEFORE_CHANGES})
+    rest = _dump({name: value for name, value in fields.items() if name not in _BEFORE_CHANGES})
+    return sha256(f'{first[:-1]},"changes":{changes},{rest[1:]}'.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def entry_time(now: int, end: Head) -> int:
+    """Return the time of the next entry: the own clock's, but never before the entry it follows."""
+    if end.time - now > CLOCK_BEHIND_MAX:
+        raise UnreachableError(
+            f"this machine's clock says {iso(now)}, the last entry was written at {iso(end.time)}; set the clock right.",
+        )
+    return max(now, end.time)
+
+
+def seal(draft: Draft, end: Head) -> tuple[Entry, str]:
+    """Make a draft the next entry of its stream; return it with its changes as canonical JSON."""
+    if len(draft.changes) > CHANGES_MAX:
+        raise RefusedError(f"this would change {len(draft.changes)} records at once; at most {CHANGES_MAX} are possible.")
+    changes = changes_text(draft.changes)
+    if len(changes) > ENTRY_BYTES_MAX:
+        raise RefusedError(f"this would write {len(changes)} bytes at once; at most {ENTRY_BYTES_MAX} are possible.")
+    fields = fields_of(draft, end, draft.time)
+    return (
+        Entry(
+            stream=draft.stream,
+            seq=end.seq + 1,
+            time=draft.time,
+            actor=draft.actor,
+            category=draft.category,
+            action=draft.action,
+            details=draft.details,
+            tenant=draft.tenant,
+            projects=draft.projects,
+            commit=draft.commit,
+            previous=end.hash,
+            hash=digest(fields, changes),
+            schema=VERSION,
+            changes=draft.changes,
+        ),
+        changes,
+    )
+
+
+def to_document(entry: Entry) -> dict[str, Any]:
+    """Return an entry as the dictionary that stores of documents keep."""
+    document = fields_of(entry, Head(entry.seq - 1, entry.previous, 0), entry.time)
+    document["changes"] = json.loads(changes_text(entry.changes))
+    document["hash"] = entry.hash
+    return document
+
+
+_TEXTS = ("action", "actor", "category", "commit", "details", "hash", "previous", "stream", "tenant")
+
+
+def from_document(document: dict[str, Any]) -> Entry:
+    """Read an entry from the dictionary that stores of documents keep; DamagedError where it is none."""
+    try:
+        if not all(type(document[name]) is str for name in _TEXTS):
+            raise TypeError
+        if not all(type(document[name]) is int for name in ("seq", "time", "schema")):
+            raise TypeError
+        author = document.get("author")
+        return Entry(
+            projects=tuple(str(project) for project in document["projects"]),
+            changes=parse_changes(document["changes"]),
+            author=str(author.get("username", "")) if isinstance(author, dict) else "",
+            seq=document["seq"],
+            time=document["time"],
+            schema=document["schema"],
+            **{name: document[name] for name in _TEXTS},
+        )
+    except (TypeError, KeyError):
+        raise DamagedError("a log entry does not have the fields of one.") from None
+
+
+def document_digest(document: dict[str, Any]) -> str:
+    """Return the SHA-256 of what a document holds beside its hash and its author, whatever that is."""
+    covered = {name: value for name, value in document.items() if name not in ("hash", "author")}
+    return sha256(_dump(covered).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def flaw(document: dict[str, Any], stream: str, end: Head, permitted: Permitted) -> tuple[Entry | None, str]:
+    """Judge the document that follows an end: the entry if it is fit to be carried out, else None and why not.
+
+    What the judgement needs beyond the document, that its records were before what it says they were, is the caller's.
+    """
+    try:
+        entry = from_document(document)
+    except DamagedError as error:
+        return None, error.sentence
+    if (entry.stream, entry.seq, entry.previous) != (stream, end.seq + 1, end.hash):
+        return None, "it does not follow the entry before it"
+    if entry.time < end.time:
+        return None, "it is older than the entry before it"
+    if document_digest(document) != entry.hash:
+        return None, "its hash is wrong"
+    command = f"{entry.category} {entry.action}"
+    if command not in permitted:
+        return None, f"no command is called {command!r}"
+    if len(entry.changes) > CHANGES_MAX:
+        return None, "it changes too many records"
+    reason = fitness.flaw(
+        command=command, stream=stream, seq=entry.seq, changes=entry.changes, kinds=permitted[command]
+    )
+    return (None, reason) if reason else (entry, "")

@@ -1,0 +1,116 @@
+"""The books in memory: the simplest store, and the one that the others must equal."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from dca.core.model import DEFAULT_SITE, SITE_ID, Record
+from dca.store.entry import seal
+from dca.store.port import (
+    EMPTY_HEAD,
+    Decision,
+    Entry,
+    Head,
+    LogQuery,
+    Query,
+    Reader,
+    Sum,
+    Sums,
+    is_after,
+    matches,
+    ordered,
+    select,
+    total,
+)
+from dca.store.schema import CLAIM, KINDS, PROJECT, SITE
+
+T = TypeVar("T")
+
+
+class MemoryStore:
+    """Keep the books in dictionaries; everything happens under one lock."""
+
+    def __init__(self) -> None:
+        """Begin with empty books."""
+        self.records: dict[str, dict[str, Record]] = {kind: {} for kind in KINDS}
+        self.streams: dict[str, list[Entry]] = {}
+        self._lock = threading.RLock()
+
+    def read(self, question: Callable[[Reader], T]) -> T:
+        """Answer a question."""
+        with self._lock:
+            return question(self)
+
+    def write(self, decide: Callable[[Reader], Decision]) -> Decision:
+        """Decide and commit."""
+        with self._lock:
+            decision = decide(self)
+            if decision.draft is not None:
+                entry, _ = seal(decision.draft, self.end(decision.draft.stream))
+                self.streams.setdefault(entry.stream, []).append(entry)
+                if decision.draft.claim is not None:
+                    self.records[CLAIM][decision.draft.claim.id] = decision.draft.claim
+                for kind, record, _ in entry.changes:
+                    assert KINDS[kind].mutable or record.id not in self.records[kind], record
+                    self.records[kind][record.id] = record
+            return decision
+
+    def entries(self, stream: str, first: int, limit: int) -> list[Entry]:
+        """Return entries of a stream from a sequence on."""
+        return self.streams.get(stream, [])[first - 1 : first - 1 + limit]
+
+    def preview(self, question: Callable[[Reader], T]) -> T:
+        """Answer a question."""
+        return self.read(question)
+
+    def setup(self) -> list[str]:
+        """Nothing to make."""
+        return []
+
+    def wipe(self) -> None:
+        """Destroy the books."""
+        self.__init__()  # type: ignore[misc]
+
+    def actor(self) -> str:
+        """Return the caller."""
+        return "memory"
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def get(self, kind: str, ids: Sequence[str]) -> list[Any]:
+        """Return records by id."""
+        if kind == SITE:
+            return [self.records[SITE].get(SITE_ID, DEFAULT_SITE) for _ in ids]
+        return [self.records[kind].get(record_id) for record_id in ids]
+
+    def need(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Nothing is far away."""
+
+    def route(self, projects: Sequence[str]) -> list[str]:
+        """Return the tenant of each project."""
+        return [
+            getattr(self.records[PROJECT].get(project) or self.records[CLAIM].get(project), "tenant", "")
+            for project in projects
+        ]
+
+    def find(self, query: Query) -> list[Any]:
+        """Return what a search finds."""
+        return select(self.records[query.kind].values(), query)
+
+    def sums(self, request: Sums) -> list[Sum]:
+        """Return what a summing search finds."""
+        return total(self.records[request.kind].values(), request)
+
+    def log(self, query: LogQuery) -> list[Entry]:
+        """Return the log entries a search finds, newest first."""
+        order = ("-time", "stream", "-seq")
+        found = [entry for stream in self.streams.values() for entry in stream if matches(entry, query.where)]
+        if query.after is not None:
+            found = [entry for entry in found if is_after(entry, order, query.after)]
+        return ordered(found, order)[: query.limit]
+
+    def end(self, stream: str) -> Head:
+        """Return the end of a stream."""
+        entries = self.streams.get(stream)
+        return entries[-1].head if entries else EMPTY_HEAD

@@ -1,0 +1,598 @@
+"""The commit protocol for stores that know single documents only: the log entry is the commit.
+
+Everything here is a generator that yields operations on single documents (or searches) and is sent their results, so that
+the Elasticsearch adapter and the exhaustive test drive the same code. The order of the operations is the protocol:
+
+* reading: the head of a stream, then records, then the entries after the head until there is none, laid over the records;
+* writing: decide on such a view, create the entry after the last one, then the records, and the head last of all.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from dca.core.errors import BusyError, DcaError, DeniedError, OutcomeUnknownError
+from dca.core.model import (
+    DEFAULT_SITE,
+    GLOBAL_STREAM,
+    SITE_ID,
+    TENANT_STREAM_PREFIX,
+    Claim,
+    Record,
+    Site,
+    tenant_stream,
+)
+from dca.store import entry as entries
+from dca.store.port import (
+    EMPTY_HEAD,
+    Condition,
+    Decision,
+    Draft,
+    Entry,
+    Head,
+    LogQuery,
+    Query,
+    Reader,
+    Sum,
+    Sums,
+    add_sums,
+    ordered,
+    records_of,
+    select,
+    total,
+)
+from dca.store.schema import CLAIM, KEY, KINDS, LOG, PROJECT, RATE, SITE, TENANT
+
+T = TypeVar("T")
+Key = tuple[str, str]
+"""Kind and id of a record."""
+
+YOUNG_SECONDS = 0.05
+"""How long an unfinished entry is left to its author."""
+WALK_MAX = 256
+
+CREATED, EXISTS, TIMED_OUT, DENIED, FAILED = "created", "exists", "timed out", "denied", "failed"
+DONE = "done"
+
+
+class Found(NamedTuple):
+    """A document as it was read: the record (or, in the log, the raw entry), its version and its head, if it carries one."""
+
+    record: Any
+    version: int
+    head: Head = EMPTY_HEAD
+
+
+class Get(NamedTuple):
+    """Read documents by id, in real time; the result lists Found or None for each."""
+
+    keys: tuple[Key, ...]
+
+
+class Create(NamedTuple):
+    """Create one document; the result is CREATED, EXISTS, TIMED_OUT or DENIED."""
+
+    kind: str
+    id: str
+    document: Any
+
+
+class Item(NamedTuple):
+    """One document to write: appended if version is 0, else put unless a newer version is there."""
+
+    kind: str
+    id: str
+    record: Record
+    version: int
+    head: Head | None = None
+
+
+class Write(NamedTuple):
+    """Write several documents, each for itself; the result lists DONE, EXISTS, DENIED or FAILED for each."""
+
+    items: tuple[Item, ...]
+
+
+class Search(NamedTuple):
+    """Refresh, then search; the result is a list of Found for a Query, of Sum for Sums, of raw entries for a LogQuery.
+
+    `heads` are those known; entries of `Sums.stream` after its head are left out of sums.
+    """
+
+    request: Query | Sums | LogQuery
+    heads: tuple[tuple[str, Head], ...] = ()
+
+
+class Streams(NamedTuple):
+    """Refresh, then read the documents that carry heads: all tenants and the site, as a list of (key, Found)."""
+
+
+class Sleep(NamedTuple):
+    """Wait that many seconds."""
+
+    seconds: float
+
+
+class Clock(NamedTuple):
+    """Ask for the seconds left until the deadline of the command."""
+
+
+Operation = Get | Create | Write | Search | Streams | Sleep | Clock
+Steps = Generator[Operation, Any, T]
+
+
+class Missing(Exception):  # noqa: N818 -- no error: the sign by which a view asks for what it has not read yet
+    """A decision asked for something that its view does not hold yet."""
+
+    def __init__(
+        self,
+        *,
+        keys: Sequence[Key] = (),
+        streams: Sequence[str] = (),
+        routes: Sequence[str] = (),
+        search: Query | Sums | LogQuery | None = None,
+        everything: bool = False,
+    ) -> None:
+        """Say what is missing."""
+        super().__init__()
+        self.keys = keys
+        self.streams = streams
+        self.routes = routes
+        self.search = search
+        self.everything = everything
+
+
+class Later(NamedTuple):
+    """An entry after the head: its end, and the entry itself unless it is void."""
+
+    end: Head
+    entry: Entry | None
+    head_record: Record | None
+    """The tenant or site record as it stood after the entry."""
+
+
+def head_key(stream: str) -> Key:
+    """Return the document that carries the head of a stream."""
+    if stream == GLOBAL_STREAM:
+        return (SITE, SITE_ID)
+    return (TENANT, stream.removeprefix(TENANT_STREAM_PREFIX))
+
+
+def stream_of(kind: str, record_id: str) -> str:
+    """Return the stream that a record's id names; not for projects and claims, which are routed."""
+    if kind in (SITE, RATE):
+        return GLOBAL_STREAM
+    if kind == KEY:
+        return record_id.partition(":k:")[0]
+    return tenant_stream(record_id.partition(":")[0])
+
+
+def record_stream(record: Any) -> str:
+    """Return the stream that a record belongs to."""
+    if hasattr(record, "stream"):
+        return str(record.stream)
+    if isinstance(record, Site):
+        return GLOBAL_STREAM
+    return tenant_stream(record.tenant if hasattr(record, "tenant") else record.id)
+
+
+class View:
+    """The books as one command has read them so far: documents, and the later entries laid over them."""
+
+    def __init__(self) -> None:
+        """Begin with nothing read."""
+        self.heads: dict[str, Head] = {}
+        self.ends: dict[str, Head] = {}
+        self.later: dict[str, list[Later]] = {}
+        self.documents: dict[Key, Found | None] = {}
+        self.overlay: dict[Key, Record] = {}
+        self.routes: dict[str, str] = {}
+        self.found: dict[Any, list[Any]] = {}
+        self.everything = False
+        self.current = False
+        """Whether the log was walked to its end after the last document was read."""
+
+    def get(self, kind: str, ids: Sequence[str]) -> list[Any]:
+        """Return the records with these ids, or ask for them."""
+        keys = [(kind, record_id) for record_id in ids]
+        missing = [key for key in keys if key not in self.documents]
+        if missing:
+            raise Missing(keys=missing)
+        if kind in (PROJECT, CLAIM):
+            owners = {tenant_stream(self.routes[record_id]) for record_id in ids if self.routes[record_id]}
+            if owners - self.heads.keys():
+                raise Missing(streams=sorted(owners - self.heads.keys()))
+        return [self.record(key) for key in keys]
+
+    def need(self, keys: Sequence[Key]) -> None:
+        """Ask for all these records at once, where any is not read yet."""
+        missing = [key for key in keys if key not in self.documents]
+        if missing:
+            raise Missing(keys=missing)
+
+    def record(self, key: Key) -> Any:
+        """Return a record that was read: the later entries' word goes first."""
+        if key in self.overlay:
+            return self.overlay[key]
+        found = self.documents[key]
+        if found is None:
+            return DEFAULT_SITE if key == (SITE, SITE_ID) else None
+        return found.record
+
+    def route(self, projects: Sequence[str]) -> list[str]:
+        """Return the tenant of each project id, or ask for it."""
+        missing = [project for project in projects if project not in self.routes]
+        if missing:
+            raise Missing(routes=missing)
+        return [self.routes[project] for project in projects]
+
+    def end(self, stream: str) -> Head:
+        """Return the end of a stream as far as it is known, or ask for it."""
+        if stream not in self.ends:
+            raise Missing(streams=(stream,))
+        return self.ends[stream]
+
+    def find(self, query: Query) -> list[Any]:
+        """Return what a search found, with the later entries laid over it, or ask for it."""
+        self._need_streams(query.where)
+        changed = {
+            record_id: record
+            for (kind, record_id), record in self.overlay.items()
+            if kind == query.kind
+        }
+        wide = query._replace(limit=query.limit + len(changed))
+        if wide not in self.found:
+            wider = [known for known in self.found if isinstance(known, Query) and known._replace(limit=wide.limit) == wide]
+            wide = next((known for known in wider if known.limit >= wide.limit), wide)
+        if wide not in self.found:
+            raise Missing(search=wide)
+        mutable = KINDS[query.kind].mutable
+        records = [
+            found.record
+            for found in self.found[wide]
+            if found.record.id not in changed and (mutable or found.record.seq <= self.heads[found.record.stream].seq)
+        ]
+        return select([*records, *changed.values()], query)
+
+    def sums(self, request: Sums) -> list[Sum]:
+        """Return what a summing search found, with the later entries added, or ask for it."""
+        self.end(request.stream)
+        if request not in self.found:
+            raise Missing(search=request)
+        later = [
+            record
+            for one in self.later.get(request.stream, ())
+            if one.entry is not None
+            for record in records_of(one.entry.changes, request.kind)
+        ]
+        return add_sums(self.found[request], total(later, request))
+
+    def log(self, query: LogQuery) -> list[Entry]:
+        """Return the entries that a search found, or ask for them."""
+        if query not in self.found:
+            raise Missing(search=query)
+        return self.found[query]
+
+    def _need_streams(self, where: Sequence[Condition]) -> None:
+        for condition in where:
+            if condition.field == "tenant" and condition.op == "eq":
+                self.end(tenant_stream(condition.value))
+                return
+        if not self.everything:
+            raise Missing(everything=True)
+
+    def learn(self, stream: str, found: Found | None) -> None:
+        """Take in the document that carries a stream's head."""
+        head = found.head if found else EMPTY_HEAD
+        self.heads[stream] = head
+        self.ends[stream] = head
+        self.later[stream] = []
+        self.documents[head_key(stream)] = found
+
+    def lay_over(self, entry: Entry) -> None:
+        """Lay an entry's records over what was read."""
+        for kind, record, _ in entry.changes:
+            self.overlay[kind, record.id] = record
+            self.documents.setdefault((kind, record.id), None)
+            if kind in (PROJECT, CLAIM):
+                self.routes[record.id] = record.tenant  # type: ignore[union-attr]
+        self._add(entry.stream, entry.head, entry)
+
+    def pass_over(self, stream: str, digest: str) -> None:
+        """Take a void entry into the chain without carrying it out."""
+        end = self.ends[stream]
+        self._add(stream, Head(end.seq + 1, digest, end.time), None)
+
+    def _add(self, stream: str, end: Head, entry: Entry | None) -> None:
+        self.ends[stream] = end
+        key = head_key(stream)
+        record = self.record(key) if key in self.documents else None
+        self.later[stream].append(Later(end, entry, record))
+
+
+def _fetch(view: View, missing: Missing) -> Steps[None]:
+    """Read what a view lacks, heads before records."""
+    view.current = False
+    if missing.everything:
+        view_of_all = yield Streams()
+        for (kind, record_id), found in view_of_all:
+            stream = GLOBAL_STREAM if kind == SITE else tenant_stream(record_id)
+            if stream not in view.heads:
+                view.learn(stream, found)
+        view.everything = True
+    projects = [record_id for kind, record_id in missing.keys if kind in (PROJECT, CLAIM)]
+    yield from _route(view, [*missing.routes, *projects])
+    streams = {*missing.streams}
+    for kind, record_id in missing.keys:
+        if kind in (PROJECT, CLAIM):
+            if view.routes[record_id]:
+                streams.add(tenant_stream(view.routes[record_id]))
+        else:
+            streams.add(stream_of(kind, record_id))
+    yield from _read_heads(view, sorted(streams))
+    keys = tuple(key for key in dict.fromkeys(missing.keys) if key not in view.documents)
+    if keys:
+        for key, found in zip(keys, (yield Get(keys)), strict=True):
+            view.documents[key] = found
+    if missing.search is not None:
+        found = yield Search(missing.search, tuple(view.heads.items()))
+        yield from _read_heads(view, sorted(_foreign_streams(view, found)))
+        view.found[missing.search] = found
+
+
+def _foreign_streams(view: View, found: Sequence[Any]) -> set[str]:
+    """Return the streams of records found whose heads are not known yet: their tenants are newer than the heads read."""
+    return {record_stream(one.record) for one in found if isinstance(one, Found)} - view.heads.keys()
+
+
+def _read_heads(view: View, streams: Sequence[str]) -> Steps[None]:
+    unknown = [stream for stream in streams if stream not in view.heads]
+    if unknown:
+        for stream, found in zip(unknown, (yield Get(tuple(map(head_key, unknown)))), strict=True):
+            view.learn(stream, found)
+
+
+def _route(view: View, projects: Sequence[str]) -> Steps[None]:
+    """Find out which tenant each project belongs to: its record says so for ever, else the claim does."""
+    unknown = [project for project in dict.fromkeys(projects) if project not in view.routes]
+    if not unknown:
+        return
+    found = yield Get(tuple((PROJECT, project) for project in unknown))
+    for project, document in zip(unknown, found, strict=True):
+        if document is not None:
+            view.routes[project] = document.record.tenant
+    unknown = [project for project in unknown if project not in view.routes]
+    if unknown:
+        found = yield Get(tuple((CLAIM, project) for project in unknown))
+        for project, document in zip(unknown, found, strict=True):
+            view.routes[project] = document.record.tenant if document is not None else ""
+
+
+def _walk(view: View, permitted: entries.Permitted) -> Steps[bool]:
+    """Read the entries after the ends of all streams until there is none; tell whether there were any."""
+    grew = False
+    open_streams = sorted(view.heads)
+    width = 1
+    while open_streams:
+        keys = tuple(
+            (LOG, f"{stream}:{view.ends[stream].seq + step}") for stream in open_streams for step in range(1, width + 1)
+        )
+        found = yield Get(keys)
+        going_on = []
+        for number, stream in enumerate(open_streams):
+            documents = found[number * width : (number + 1) * width]
+            for document in documents:
+                if document is None:
+                    break
+                grew = True
+                yield from _take(view, stream, document.record, permitted)
+            else:
+                going_on.append(stream)
+        open_streams = going_on
+        width = min(4 * width, WALK_MAX)
+    view.current = True
+    return grew
+
+
+def _take(view: View, stream: str, document: dict[str, Any], permitted: entries.Permitted) -> Steps[None]:
+    """Judge an entry after the end of its stream and lay it over the view, or pass over it if it is void."""
+    entry, flaw = entries.flaw(document, stream, view.ends[stream], permitted)
+    if entry is not None:
+        keys = tuple((change.kind, change.record.id) for change in entry.changes if KINDS[change.kind].mutable)
+        unread = tuple(key for key in keys if key not in view.documents)
+        if unread:
+            for key, found in zip(unread, (yield Get(unread)), strict=True):
+                view.documents[key] = found
+        flaw = _denied_by_books(view, entry)
+    if entry is None or flaw:
+        view.pass_over(stream, entries.document_digest(document))
+    else:
+        view.lay_over(entry)
+
+
+def _denied_by_books(view: View, entry: Entry) -> str:
+    """Tell whether an entry starts from other records than the books had before it."""
+    for kind, record, was in entry.changes:
+        if not KINDS[kind].mutable or kind == CLAIM:
+            continue
+        key = (kind, record.id)
+        found = view.documents[key]
+        if key not in view.overlay and found is not None and found.version >= entry.seq:
+            continue  # carried out already, by somebody who judged it before
+        before = view.record(key)
+        if (was or DEFAULT_SITE) != before if kind == SITE else was != before:
+            return f"it starts from another {kind} {record.id} than the books had"
+    return ""
+
+
+def _settled(view: View, question: Callable[[Reader], T], permitted: entries.Permitted) -> Steps[T]:
+    """Answer a question from a view, reading what it asks for, until the answer holds for the whole log."""
+    while True:
+        refusal: Exception | None = None
+        try:
+            answer = question(view)
+        except Missing as missing:
+            yield from _fetch(view, missing)
+            continue
+        except (DcaError, AssertionError) as error:
+            refusal = error  # it may come from records of different moments; what the whole log says, counts
+        if not view.current and (yield from _walk(view, permitted)):
+            continue
+        if refusal is not None:
+            raise refusal
+        return answer
+
+
+def read(question: Callable[[Reader], T], permitted: entries.Permitted) -> Steps[T]:
+    """Answer a question without writing anything."""
+    return (yield from _settled(View(), question, permitted))
+
+
+def write(
+    decide: Callable[[Reader], Decision], permitted: entries.Permitted, jitter: Callable[[], float]
+) -> Steps[Decision]:
+    """Decide and commit: whole or not at all, at the end of the stream's log, as often as others are first."""
+    view = View()
+    attempt = 0
+    while True:
+        decision = yield from _settled(view, decide, permitted)
+        draft = decision.draft
+        if draft is None:
+            return decision
+        if (yield Clock()) <= 0:
+            raise BusyError("others were writing to these books all the time; nothing was changed, try again.")
+        if draft.claim is not None and not (yield from _claim(draft.claim)):
+            view = View()
+            continue
+        entry, _ = entries.seal(draft, view.end(draft.stream))
+        if (yield from _commit(entry)):
+            view.lay_over(entry)
+            yield from _finish(view, draft.stream)
+            return decision
+        attempt += 1
+        yield Sleep(jitter() * min(2**attempt, 32) / 1000)
+        view.current = False
+        if (yield from _came_through(view, draft, permitted)):
+            yield from _finish(view, draft.stream)
+            return decision
+
+
+def _claim(claim: Claim) -> Steps[bool]:
+    """Claim a project name; tell whether it is the tenant's now."""
+    status = yield Create(CLAIM, claim.id, claim)
+    while status == TIMED_OUT:
+        if (yield Clock()) <= 0:
+            raise BusyError("the store did not answer in time; nothing was changed, try again.")
+        status = yield Create(CLAIM, claim.id, claim)
+    if status == CREATED:
+        return True
+    if status == DENIED:
+        raise DeniedError("these credentials may not create projects; nothing was changed.")
+    (found,) = yield Get(((CLAIM, claim.id),))
+    return found is not None and found.record.tenant == claim.tenant
+
+
+def _commit(entry: Entry) -> Steps[bool]:
+    """Create the entry; tell whether it is in the log. After a time-out the same create is sent until it is settled."""
+    document = entries.to_document(entry)
+    status = yield Create(LOG, entry.id, document)
+    while status == TIMED_OUT:
+        if (yield Clock()) <= 0:
+            raise OutcomeUnknownError(
+                f"the store did not say in time whether entry {entry.seq} of stream {entry.stream} was written; "
+                f"ask later: dca log list --commit={entry.commit}",
+                stream=entry.stream,
+                seq=entry.seq,
+                commit=entry.commit,
+            )
+        yield Sleep(YOUNG_SECONDS)
+        status = yield Create(LOG, entry.id, document)
+    if status == CREATED:
+        return True
+    if status == DENIED:
+        raise DeniedError("these credentials may not write to the log; nothing was changed.")
+    (found,) = yield Get(((LOG, entry.id),))
+    return found is not None and found.record.get("commit") == entry.commit
+
+
+def _came_through(view: View, draft: Draft, permitted: entries.Permitted) -> Steps[bool]:
+    """Walk on after losing a place in the log; tell whether the own entry is among those that came."""
+    before = len(view.later[draft.stream])
+    yield from _walk(view, permitted)
+    came = view.later[draft.stream][before:]
+    return any(one.entry is not None and one.entry.commit == draft.commit for one in came)
+
+
+def items_of(entry: Entry) -> tuple[Item, ...]:
+    """Return the documents that an entry brings, without the one that carries the head."""
+    items = []
+    for kind, record, _ in entry.changes:
+        if (kind, record.id) == head_key(entry.stream):
+            continue
+        if isinstance(record, Claim):
+            items.append(Item(kind, record.id, record, record.generation))
+        else:
+            items.append(Item(kind, record.id, record, entry.seq if KINDS[kind].mutable else 0))
+    return tuple(items)
+
+
+def _carry_out(entry: Entry | None) -> Steps[bool]:
+    """Write an entry's documents; tell whether every one of them is there now."""
+    items = items_of(entry) if entry is not None else ()
+    if not items:
+        return True
+    done = yield Write(items)
+    doubtful = [item for item, status in zip(items, done, strict=True) if status == EXISTS]
+    if doubtful:
+        found = yield Get(tuple((item.kind, item.id) for item in doubtful))
+        if any(document is None or document.record != item.record for item, document in zip(doubtful, found, strict=True)):
+            return False
+    return all(status in (DONE, EXISTS) for status in done)
+
+
+def _finish(view: View, stream: str) -> Steps[None]:
+    """Carry out the last entry of a stream, and those before it that their authors left, and move the head.
+
+    The commit stands already, so nothing here fails the command: what cannot be written now, the next writer finishes.
+    """
+    *others, own = view.later[stream]
+    complete = yield from _carry_out(own.entry)
+    reached = view.heads[stream]
+    if others:
+        reached = yield from _help(stream, reached, others)
+    if not complete or reached.seq < own.end.seq - 1:
+        return
+    yield from _move_head(stream, own)
+
+
+def _help(stream: str, reached: Head, others: Sequence[Later]) -> Steps[Head]:
+    """Give the authors of earlier entries a moment, then carry out what they left; return how far all is there."""
+    last = others[-1].end.seq
+    for _ in range(2):
+        (found,) = yield Get((head_key(stream),))
+        reached = found.head if found else reached
+        if reached.seq >= last:
+            return reached
+        yield Sleep(YOUNG_SECONDS)
+    final = None
+    for one in others:
+        if one.end.seq <= reached.seq:
+            continue
+        if not (yield from _carry_out(one.entry)):
+            break
+        final, reached = one, one.end
+    if final is not None and reached.seq < last:
+        yield from _move_head(stream, final)
+    return reached
+
+
+def _move_head(stream: str, last: Later) -> Steps[None]:
+    kind, record_id = head_key(stream)
+    record = last.head_record
+    if record is None:
+        return  # only void entries so far: there is no record to carry the head
+    yield Write((Item(kind, record_id, record, last.end.seq, last.end),))
+
+
+def newest_first(found: Sequence[Entry]) -> list[Entry]:
+    """Return entries in the order in which the log is listed."""
+    return ordered(found, ("-time", "stream", "-seq"))

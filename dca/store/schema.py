@@ -1,0 +1,92 @@
+"""Record kinds: what is kept of each, how it is found, and how it becomes a dictionary and back."""
+
+from typing import Any, NamedTuple
+
+from dca.core import model
+from dca.core.errors import DamagedError
+from dca.core.model import Record
+
+VERSION = 1
+
+
+class Kind(NamedTuple):
+    """A kind of record: its class, whether records of it are replaced, and which look-ups must be fast."""
+
+    name: str
+    record: type[Record]
+    mutable: bool
+    indexes: tuple[tuple[str, ...], ...] = ()
+    dates: tuple[str, ...] = ()
+    unindexed: tuple[str, ...] = ()
+    meaning: str = ""
+
+
+TENANT, PROJECT, ASSOCIATION, HOLD = "tenant", "project", "association", "hold"
+TRANSACTION, PAYMENT, RATE, SITE, KEY, CLAIM, LOG = "transaction", "payment", "rate", "site", "key", "claim", "log"
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind(TENANT, model.Tenant, mutable=True, dates=("created",), meaning="who pays"),
+        Kind(PROJECT, model.Project, mutable=True, indexes=(("tenant",),), dates=("created",), meaning="what spends"),
+        Kind(
+            ASSOCIATION,
+            model.Association,
+            mutable=True,
+            indexes=(("project",), ("user",), ("tenant",)),
+            dates=("created",),
+            meaning="a user in a project",
+        ),
+        Kind(
+            HOLD,
+            model.Hold,
+            mutable=True,
+            indexes=(("project", "state", "estimate"), ("state", "opened")),
+            dates=("opened", "closed"),
+            meaning="money set aside for a job",
+        ),
+        Kind(
+            TRANSACTION,
+            model.Transaction,
+            mutable=False,
+            indexes=(("project", "end"), ("tenant", "end"), ("batch",)),
+            dates=("start", "end", "time"),
+            meaning="the cost of a job, or its counter-record",
+        ),
+        Kind(
+            PAYMENT, model.Payment, mutable=False, indexes=(("tenant", "time"),), dates=("time",), meaning="money received"
+        ),
+        Kind(RATE, model.Rate, mutable=False, dates=("time",), meaning="one setting of the rate"),
+        Kind(SITE, model.Site, mutable=True, meaning="what holds for the whole site"),
+        Kind(
+            KEY,
+            model.Key,
+            mutable=False,
+            dates=("time",),
+            unindexed=("answer",),
+            meaning="the first answer to a command with a key",
+        ),
+        Kind(CLAIM, model.Claim, mutable=True, meaning="which tenant a project name belongs to"),
+    )
+}
+
+FIELD_TYPES: dict[str, dict[str, type]] = {
+    kind.name: {name: (int if annotation is int else str) for name, annotation in kind.record.__annotations__.items()}
+    for kind in KINDS.values()
+}
+
+
+def to_dict(record: Record) -> dict[str, Any]:
+    """Return a record as a dictionary of whole numbers and strings."""
+    return record._asdict()
+
+
+def from_dict(kind: str, fields: dict[str, Any]) -> Record:
+    """Build a record from a dictionary, checking every field; further fields are an error."""
+    types = FIELD_TYPES.get(kind)
+    if types is None or fields.keys() != types.keys():
+        raise DamagedError(f"a record of kind {kind!r} does not have the fields of one.")
+    for name, kind_of_value in types.items():
+        if type(fields[name]) is not kind_of_value:
+            raise DamagedError(f"the field {name} of a {kind} holds something that dca does not write there.")
+    return KINDS[kind].record(**fields)

@@ -1,0 +1,436 @@
+"""The books in one SQLite file: no server, every commit one durable transaction."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dca.core.errors import BusyError, DamagedError, DcaError, UnreachableError
+from dca.core.model import DEFAULT_SITE, SITE_ID, Record
+from dca.store.entry import canonical, parse_changes, seal
+from dca.store.port import (
+    EMPTY_HEAD,
+    Condition,
+    Decision,
+    Entry,
+    Head,
+    LogQuery,
+    Query,
+    Reader,
+    Sum,
+    Sums,
+    total,
+)
+from dca.store.schema import CLAIM, FIELD_TYPES, KINDS, PROJECT, SITE, VERSION
+
+T = TypeVar("T")
+
+APPLICATION_ID = 0x64636162
+"""'dcab' in the header of the file: these are the books of dca."""
+BUSY_MILLISECONDS = 5_000
+VARIABLES_MAX = 900
+DAYS_MAX = 5_000
+NETWORK_FILE_SYSTEMS = {
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "afs", "9p", "pvfs2",
+    "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "orangefs", "panfs",
+}  # fmt: skip
+
+_SQL_TYPES = {int: "INTEGER", str: "TEXT"}
+_OPERATORS = {"eq": "=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_COLUMNS = {kind: ", ".join(f'"{name}"' for name in types) for kind, types in FIELD_TYPES.items()}
+_LOG_FIELDS = (
+    "stream", "seq", "time", "actor", "category", "action", "details", "tenant", "projects", "commit", "previous", "hash",
+    "schema", "changes",
+)  # fmt: skip
+_LOG_COLUMNS = ", ".join(f'"{name}"' for name in _LOG_FIELDS)
+_INSERT = {
+    kind: f'INSERT {"OR REPLACE " if KINDS[kind].mutable else ""}INTO "{kind}" VALUES ({", ".join("?" * len(types))})'
+    for kind, types in FIELD_TYPES.items()
+}
+_INSERT_LOG = f"INSERT INTO log VALUES ({', '.join('?' * len(_LOG_FIELDS))})"
+_UPSERT_HEAD = "INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?)"
+
+
+def ddl() -> list[str]:
+    """Return the statements that make the tables of new books."""
+    statements = []
+    for kind in KINDS.values():
+        columns = ", ".join(
+            f'"{name}" {_SQL_TYPES[of]} NOT NULL{" PRIMARY KEY" if name == "id" else ""}'
+            for name, of in FIELD_TYPES[kind.name].items()
+        )
+        statements.append(f'CREATE TABLE "{kind.name}" ({columns}) STRICT')
+        for index in kind.indexes:
+            listed = ", ".join(f'"{name}"' for name in index)
+            statements.append(f'CREATE INDEX "{kind.name}_{"_".join(index)}" ON "{kind.name}" ({listed})')
+    columns = ", ".join(f'"{name}" {"INTEGER" if name in ("seq", "time", "schema") else "TEXT"} NOT NULL' for name in _LOG_FIELDS)
+    statements += [
+        f"CREATE TABLE log ({columns}, UNIQUE (stream, seq)) STRICT",
+        'CREATE INDEX log_time ON log ("time")',
+        "CREATE TABLE head (stream TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL, time INTEGER NOT NULL) STRICT",
+        f"PRAGMA application_id = {APPLICATION_ID}",
+        f"PRAGMA user_version = {VERSION}",
+    ]
+    return statements
+
+
+class SqliteStore:
+    """Keep the books in a SQLite file; writers queue on a lock file beside it."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        actor: str = "",
+        wait_seconds: float = 30.0,
+        network_allowed: bool = False,
+        created: Callable[[Path], None] = lambda path: None,
+    ) -> None:
+        """Name the file, which is opened when first used and made by the first write; created is told when it is made."""
+        self.path = path
+        self._actor = actor
+        self._wait_seconds = wait_seconds
+        self._network_allowed = network_allowed
+        self._created = created
+        self._connection: sqlite3.Connection | None = None
+
+    def read(self, question: Callable[[Reader], T]) -> T:
+        """Answer a question from one snapshot."""
+        with self._guard():
+            connection = self._connection or self._open()
+            connection.execute("BEGIN")
+            try:
+                return question(_SqliteReader(connection))
+            finally:
+                _end(connection, "ROLLBACK")
+
+    def write(self, decide: Callable[[Reader], Decision]) -> Decision:
+        """Decide and commit in one durable transaction."""
+        with self._guard():
+            if self._connection is None:
+                self._prepare()
+            with self._queue():
+                connection = self._connection or self._open(create=True)
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    decision = decide(_SqliteReader(connection))
+                    if decision.draft is not None:
+                        _book(connection, decision)
+                        connection.execute("COMMIT")
+                finally:
+                    if connection.in_transaction:
+                        _end(connection, "ROLLBACK")
+                return decision
+
+    def preview(self, question: Callable[[Reader], T]) -> T:
+        """Answer a question as read does, and from empty books where there is no file yet."""
+        if self._connection is not None or self.path.exists():
+            return self.read(question)
+        with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            for statement in ddl():
+                connection.execute(statement)
+            return question(_SqliteReader(connection))
+
+    def setup(self) -> list[str]:
+        """Make the file if there is none; return what was done."""
+        with self._guard():
+            new = not self.path.exists()
+            self._prepare()
+            with self._queue():
+                if self._connection is None:
+                    self._open(create=True)
+            return [f"made the books {self.path}"] if new else []
+
+    def actor(self) -> str:
+        """Return the login of the caller."""
+        return self._actor
+
+    def wipe(self) -> None:
+        """Destroy the books: delete the file."""
+        with self._guard(), self._queue():
+            if self.path.exists():
+                self._open()  # refuses a file that is not ours
+            self.close()
+            for ending in ("", "-wal", "-shm"):
+                Path(f"{self.path}{ending}").unlink(missing_ok=True)
+
+    def entries(self, stream: str, first: int, limit: int) -> list[Entry]:
+        """Return entries of a stream from a sequence on."""
+        sql = f"SELECT {_LOG_COLUMNS} FROM log WHERE stream = ? AND seq >= ? ORDER BY seq LIMIT ?"  # noqa: S608
+        with self._guard():
+            connection = self._connection or self._open()
+            return [_entry(row) for row in connection.execute(sql, (stream, first, limit))]
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _prepare(self) -> None:
+        """See to it that the folder exists and that its file system can keep books."""
+        folder = self.path.parent
+        if not folder.exists():
+            folder.mkdir(parents=True, mode=0o700)
+        kind = _file_system(folder)
+        if kind in NETWORK_FILE_SYSTEMS and not self._network_allowed:
+            raise UnreachableError(
+                f"{self.path} lies on a network file system ({kind}), where SQLite cannot keep books safely; choose a local "
+                "disk, or set network_file_system = true in the config if all writers are on this machine."
+            )
+
+    def _open(self, *, create: bool = False) -> sqlite3.Connection:
+        exists = self.path.exists() and self.path.stat().st_size > 0
+        if not exists and not create:
+            raise UnreachableError(
+                f"there are no books at {self.path} yet; run dca setup, or name the right store in DCA_STORE or the config."
+            )
+        if not exists:
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+        mode = "rw" if writable else "ro"
+        uri = f"{self.path.absolute().as_uri()}?mode={mode}"
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
+        try:
+            if exists:
+                self._check(connection)
+            else:
+                connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            if not exists:
+                connection.execute("BEGIN IMMEDIATE")
+                for statement in ddl():
+                    connection.execute(statement)
+                connection.execute("COMMIT")
+                self._created(self.path)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if application != APPLICATION_ID:
+            raise UnreachableError(f"{self.path} is a database of another program; name a file of its own for the books.")
+        if version > VERSION:
+            raise UnreachableError(f"{self.path} was written by a newer dca (schema {version}); install that version.")
+
+    @contextlib.contextmanager
+    def _queue(self) -> Iterator[None]:
+        """Wait for our turn among the writers: a busy time-out alone lets some of many starve."""
+        handle = os.open(f"{self.path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            deadline = time.monotonic() + self._wait_seconds
+            pause = 0.0002
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise BusyError(
+                            f"others were writing to {self.path} for {self._wait_seconds:g} seconds; "
+                            "nothing was changed, try again."
+                        ) from None
+                    time.sleep(pause)
+                    pause = min(pause * 1.5, 0.005)
+            yield
+        finally:
+            os.close(handle)
+
+    @contextlib.contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Turn what the database or the file system says into a sentence."""
+        try:
+            yield
+        except DcaError:
+            raise
+        except sqlite3.Error as error:
+            raise self._said(error) from None
+        except OSError as error:
+            raise self._cannot_use(error) from None
+
+    def _said(self, error: sqlite3.Error) -> DcaError:
+        code = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return BusyError(f"another program has {self.path} locked; nothing was changed, try again.")
+        if code == sqlite3.SQLITE_FULL:
+            return UnreachableError(f"the disk of {self.path} is full; nothing was changed: make room and try again.")
+        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+            return UnreachableError(f"{self.path} or its folder is read-only for you; nothing was changed.")
+        if code == sqlite3.SQLITE_CANTOPEN:
+            return UnreachableError(f"{self.path} cannot be opened: check its folder and your rights on it.")
+        if code == sqlite3.SQLITE_NOTADB:
+            return DamagedError(f"{self.path} is not a database; name the right file in DCA_STORE or the config.")
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH):
+            return DamagedError(f"{self.path} is damaged ({error}); restore it from a backup.")
+        if code == sqlite3.SQLITE_IOERR:
+            return UnreachableError(f"the disk of {self.path} fails ({error}); nothing was changed.")
+        return UnreachableError(f"{self.path} cannot be used ({error}).")
+
+    def _cannot_use(self, error: OSError) -> DcaError:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return UnreachableError(f"the disk of {self.path} is full; nothing was changed: make room and try again.")
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return UnreachableError(f"{self.path} or its folder is not yours to write ({error.strerror}); nothing was changed.")
+        return UnreachableError(f"{self.path} cannot be used ({error.strerror or error}).")
+
+
+def _end(connection: sqlite3.Connection, how: str) -> None:
+    with contextlib.suppress(sqlite3.Error):  # the transaction is over already when the database itself ended it
+        connection.execute(how)
+
+
+def _book(connection: sqlite3.Connection, decision: Decision) -> None:
+    draft = decision.draft
+    assert draft is not None
+    entry, changes = seal(draft, _SqliteReader(connection).end(draft.stream))
+    row = (*entry[:8], canonical(list(entry.projects)), entry.commit, entry.previous, entry.hash, entry.schema, changes)
+    connection.execute(_INSERT_LOG, row)
+    by_kind: dict[str, list[Record]] = {}
+    if draft.claim is not None:
+        by_kind[CLAIM] = [draft.claim]
+    for kind, record, _ in entry.changes:
+        by_kind.setdefault(kind, []).append(record)
+    for kind, records in by_kind.items():
+        connection.executemany(_INSERT[kind], records)
+    connection.execute(_UPSERT_HEAD, (entry.stream, entry.seq, entry.hash, entry.time))
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    try:
+        projects, changes = json.loads(row[8]), json.loads(row[13])
+    except ValueError:
+        raise DamagedError(f"entry {row[1]} of stream {row[0]} is damaged.") from None
+    return Entry(*row[:8], tuple(projects), *row[9:13], parse_changes(changes))
+
+
+def _file_system(path: Path) -> str:
+    """Return the kind of file system a folder lies on, where the machine tells."""
+    try:
+        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    real = str(path.resolve())
+    best = ("", "")
+    for line in mounts.splitlines():
+        _, mount, kind, *_ = line.split(" ")
+        mount = mount.replace("\\040", " ")
+        inside = mount == "/" or real == mount or real.startswith(mount + "/")
+        if inside and len(mount) >= len(best[0]):
+            best = (mount, kind)
+    return best[1]
+
+
+def _conditions(where: Sequence[Condition]) -> tuple[str, list[Any]]:
+    clauses, values = ["1"], []
+    for field, op, value in where:
+        if field == "projects":
+            clauses.append("instr(projects, ?) > 0")
+            values.append(canonical(value))
+        elif op == "in":
+            clauses.append(f'"{field}" IN ({", ".join("?" * len(value))})')
+            values.extend(value)
+        else:
+            clauses.append(f'"{field}" {_OPERATORS[op]} ?')
+            values.append(value)
+    return " AND ".join(clauses), values
+
+
+def _page(order: Sequence[str], after: Sequence[Any] | None) -> tuple[str, list[Any]]:
+    """Return the condition that only records after a given one meet."""
+    if after is None:
+        return "1", []
+    clauses, values = [], []
+    for number, name in enumerate(order):
+        same = [f'"{earlier.lstrip("-")}" = ?' for earlier in order[:number]]
+        clauses.append(" AND ".join([*same, f'"{name.lstrip("-")}" {"<" if name.startswith("-") else ">"} ?']))
+        values.extend(after[: number + 1])
+    return "(" + " OR ".join(f"({clause})" for clause in clauses) + ")", values
+
+
+def _order(order: Sequence[str]) -> str:
+    return ", ".join(f'"{name.lstrip("-")}"{" DESC" if name.startswith("-") else ""}' for name in order)
+
+
+class _SqliteReader:
+    """The books as one transaction sees them."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def get(self, kind: str, ids: Sequence[str]) -> list[Any]:
+        found: dict[str, Any] = {}
+        record = KINDS[kind].record
+        for begin in range(0, len(ids), VARIABLES_MAX):
+            some = ids[begin : begin + VARIABLES_MAX]
+            sql = f'SELECT {_COLUMNS[kind]} FROM "{kind}" WHERE id IN ({", ".join("?" * len(some))})'  # noqa: S608
+            found.update((row[0], record(*row)) for row in self._connection.execute(sql, some))
+        if kind == SITE:
+            found.setdefault(SITE_ID, DEFAULT_SITE)
+        return [found.get(record_id) for record_id in ids]
+
+    def need(self, keys: Sequence[tuple[str, str]]) -> None:
+        pass
+
+    def route(self, projects: Sequence[str]) -> list[str]:
+        owners: dict[str, str] = {}
+        for kind in (PROJECT, CLAIM):
+            owners.update((one.id, one.tenant) for one in self.get(kind, [p for p in projects if p not in owners]) if one)
+        return [owners.get(project, "") for project in projects]
+
+    def find(self, query: Query) -> list[Any]:
+        where, values = _conditions(query.where)
+        page, page_values = _page(query.order, query.after)
+        sql = (
+            f'SELECT {_COLUMNS[query.kind]} FROM "{query.kind}" WHERE {where} AND {page} '  # noqa: S608 -- names are ours
+            f"ORDER BY {_order(query.order)} LIMIT ?"
+        )
+        record = KINDS[query.kind].record
+        return [record(*row) for row in self._connection.execute(sql, [*values, *page_values, query.limit])]
+
+    def sums(self, request: Sums) -> list[Sum]:
+        if not request.days:
+            return self._sums(request, "0", "", [])
+        rows: list[Sum] = []
+        for begin in range(0, len(request.days), DAYS_MAX):
+            listed = [(begin + n, day.begin, day.end) for n, day in enumerate(request.days[begin : begin + DAYS_MAX])]
+            calendar = f"(VALUES {', '.join('(?, ?, ?)' for _ in listed)})"
+            days = f"CROSS JOIN \"{request.kind}\" ON \"{request.day_field}\" >= day.column2 AND \"{request.day_field}\" < day.column3"
+            rows += self._sums(request, "day.column1", f"{calendar} AS day {days}", [v for day in listed for v in day])
+        return rows
+
+    def _sums(self, request: Sums, day: str, source: str, values: list[Any]) -> list[Sum]:
+        where, where_values = _conditions((Condition("stream", "eq", request.stream), *request.where))
+        group = [f'"{name}"' for name in request.group]
+        added = ", ".join([*(f'sum("{name}")' for name in request.fields), "count(*)"])
+        columns = ", ".join([day, *group, added])
+        keys = ", ".join(str(number + 1) for number in range(len(group) + 1))
+        sql = f'SELECT {columns} FROM {source or f"{chr(34)}{request.kind}{chr(34)}"} WHERE {where} GROUP BY {keys} ORDER BY {keys}'  # noqa: S608, E501
+        try:
+            rows = self._connection.execute(sql, [*values, *where_values]).fetchall()
+        except sqlite3.OperationalError as error:
+            if "integer overflow" not in str(error):
+                raise
+            return total(self.find(Query(request.kind, where=request.where, limit=-1)), request)
+        width = len(group)
+        return [Sum(row[0], tuple(row[1 : 1 + width]), tuple(row[1 + width : -1]), row[-1]) for row in rows if row[-1]]
+
+    def log(self, query: LogQuery) -> list[Entry]:
+        where, values = _conditions(query.where)
+        order = ("-time", "stream", "-seq")
+        page, page_values = _page(order, query.after)
+        sql = f"SELECT {_LOG_COLUMNS} FROM log WHERE {where} AND {page} ORDER BY {_order(order)} LIMIT ?"  # noqa: S608
+        return [_entry(row) for row in self._connection.execute(sql, [*values, *page_values, query.limit])]
+
+    def end(self, stream: str) -> Head:
+        row = self._connection.execute("SELECT seq, hash, time FROM head WHERE stream = ?", (stream,)).fetchone()
+        return Head(*row) if row else EMPTY_HEAD

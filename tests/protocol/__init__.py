@@ -1,0 +1,1 @@
+"""The commit protocol under every interleaving of its single-document operations."""
