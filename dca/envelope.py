@@ -6,35 +6,10 @@ from typing import Any
 
 from dca.core import money
 from dca.core.errors import DcaError
+from dca.core.money import Decimal
 
 FORMATS = ("json", "table", "csv")
 INDENT = "    "
-
-
-class Decimal:
-    """A number with at most six decimals that is shown exactly, such as an amount of dollars or hours."""
-
-    __slots__ = ("micro",)
-
-    def __init__(self, micro: int) -> None:
-        """Keep a number of millionths."""
-        self.micro = micro
-
-    def __str__(self) -> str:
-        """Show it without needless zeros."""
-        return money.text(self.micro)
-
-    def __eq__(self, other: object) -> bool:
-        """Compare exactly."""
-        return isinstance(other, Decimal) and other.micro == self.micro
-
-    def __hash__(self) -> int:
-        """Agree with equality."""
-        return hash(self.micro)
-
-    def __repr__(self) -> str:
-        """Show it as tests print it."""
-        return f"Decimal({self.micro})"
 
 
 def decimal(text: str) -> Decimal:

@@ -8,7 +8,7 @@ from dca.commands import figures
 from dca.core import clock
 from dca.core.errors import UsageError
 from dca.core.model import association_id, tenant_stream
-from dca.envelope import Decimal
+from dca.core.money import Decimal
 from dca.store.port import Condition, Sums
 from dca.store.schema import ASSOCIATION, PAYMENT, TRANSACTION
 

@@ -6,7 +6,7 @@ from typing import Any
 from dca.core import clock, money
 from dca.core.ledger import available
 from dca.core.model import DISABLED, Hold, Payment, Project, Tenant, Transaction
-from dca.envelope import Decimal
+from dca.core.money import Decimal
 
 
 def hours(seconds: int) -> Decimal:

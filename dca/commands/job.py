@@ -17,7 +17,7 @@ from dca.core.errors import NotFoundError, RefusedError, UsageError
 from dca.core.ledger import Accounts
 from dca.core.model import IMPORT, UNDO, Transaction, tenant_stream
 from dca.core.names import folded, shown
-from dca.envelope import Decimal
+from dca.core.money import Decimal
 from dca.schedulers import READERS
 from dca.schedulers.job import Job, Rejected, Skipped
 from dca.store.port import Condition, Query

@@ -11,7 +11,7 @@ from dca.core.errors import RefusedError, UsageError
 from dca.core.ledger import Accounts
 from dca.core.model import ENABLED, Claim, Project
 from dca.core.names import SECONDS_MAX, check_name, folded, shown
-from dca.envelope import Decimal
+from dca.core.money import Decimal
 from dca.store.schema import CLAIM, PROJECT
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dca.core import clock
 from dca.core.model import Rate
-from dca.envelope import Decimal
+from dca.core.money import Decimal
 from dca.store.port import Query
 from dca.store.schema import RATE
 

@@ -12,7 +12,7 @@ from dca.core.errors import NotFoundError, RefusedError
 from dca.core.ledger import Accounts
 from dca.core.model import OPEN, RELEASED, Hold, hold_id, tenant_stream
 from dca.core.names import EXTENDED, is_name, shown
-from dca.envelope import Decimal
+from dca.core.money import Decimal
 from dca.store.port import Condition, Query
 from dca.store.schema import HOLD, PROJECT
 

@@ -11,6 +11,7 @@ from dca.commands import figures
 from dca.core import clock, ledger, money
 from dca.core.errors import RefusedError, UsageError
 from dca.core.ledger import Accounts, Usage
+from dca.core.money import Decimal
 from dca.core.model import (
     CHARGE,
     IMPORT,
@@ -217,7 +218,7 @@ def holds(
     names = book.names_of(PROJECT, [record.project for record in found])
     return {
         "holds": [figures.hold(record, names) for record in found],
-        "total": figures.Decimal(sum(record.amount for record in found)),
+        "total": Decimal(sum(record.amount for record in found)),
         **mark(found, order, limit),
     }
 

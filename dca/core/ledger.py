@@ -158,8 +158,8 @@ def hold(accounts: Accounts, held: Hold) -> Accounts:
         raise RefusedError(
             f"project {project.name} has {money.text(available(project))} available, "
             f"{money.text(held.amount)} is needed for {held.estimate} seconds.",
-            available=money.text(available(project)),
-            needed=money.text(held.amount),
+            available=money.Decimal(available(project)),
+            needed=money.Decimal(held.amount),
         )
     after = project._replace(
         requested=money.check(project.requested + held.amount, f"the held amount of project {project.name}"),

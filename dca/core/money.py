@@ -8,6 +8,31 @@ AMOUNT_MAX = 8_000_000_000 * MICRO
 SECONDS_PER_HOUR = 3_600
 
 
+class Decimal:
+    """A number with at most six decimals that is shown exactly, such as an amount of dollars or hours."""
+
+    __slots__ = ("micro",)
+
+    def __init__(self, micro: int) -> None:
+        """Keep a number of millionths."""
+        self.micro = micro
+
+    def __str__(self) -> str:
+        """Show it without needless zeros."""
+        return text(self.micro)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare exactly."""
+        return isinstance(other, Decimal) and other.micro == self.micro
+
+    def __hash__(self) -> int:
+        """Agree with equality."""
+        return hash(self.micro)
+
+    def __repr__(self) -> str:
+        """Show it as tests print it."""
+        return f"Decimal({self.micro})"
+
 
 def parse(text: str, what: str = "amount") -> int:
     """Read a non-negative decimal number of dollars (at most six decimals) as micro-dollars."""

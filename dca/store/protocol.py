@@ -541,7 +541,8 @@ def _carry_out(entry: Entry | None) -> Steps[bool]:
     if not items:
         return True
     done = yield Write(items)
-    doubtful = [item for item, status in zip(items, done, strict=True) if status == EXISTS]
+    # Where a newer version stands the record was there already, or is not needed any more; an appended one must be equal.
+    doubtful = [item for item, status in zip(items, done, strict=True) if status == EXISTS and item.version == 0]
     if doubtful:
         found = yield Get(tuple((item.kind, item.id) for item in doubtful))
         if any(document is None or document.record != item.record for item, document in zip(doubtful, found, strict=True)):

@@ -1,0 +1,191 @@
+"""What is derived from the tables: reference pages and index settings; python -m dca.reference --write brings them up to date."""
+
+import sys
+from collections.abc import Callable, Mapping
+from inspect import getdoc
+from pathlib import Path
+
+from dca.commands.table import COMMANDS, OPTIONS_OF_ALL, OPTIONS_OF_CHANGES, OPTIONS_OF_CONFIRMED, function
+from dca.config import CONFIG_PATHS, SETTINGS
+from dca.core import errors, names
+from dca.core.model import Record
+from dca.store.schema import KINDS, VERSION
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTICE = "<!-- Generated from the tables by python -m dca.reference --write; a test fails when it is stale. -->"
+
+
+def commands_page() -> str:
+    """Return the page of all commands."""
+    lines = [NOTICE, "# Commands", ""]
+    lines += [f"- [`dca {command.words}`](#{_anchor(command.words)})" for command in COMMANDS]
+    lines += ["", "Options that every command takes:", "", *_option_table(OPTIONS_OF_ALL), ""]
+    lines += ["Every changing command also takes:", "", *_option_table(OPTIONS_OF_CHANGES), ""]
+    lines += ["Commands that ask also take:", "", *_option_table(OPTIONS_OF_CONFIRMED), ""]
+    for command in COMMANDS:
+        lines += [f"## dca {command.words}", "", "```", f"dca {command.words} {command.usage}".rstrip(), "```", ""]
+        lines += [getdoc(function(command.does)) or "", ""]
+        if command.confirm:
+            lines += [f"Asks: *{command.confirm}*", ""]
+        facts = {
+            "reads": ", ".join(command.reads) or "nothing",
+            "writes": ", ".join(("log", *command.writes)) if command.writes else "nothing",
+        }
+        lines += [", ".join(f"{name}: {value}" for name, value in facts.items()) + ".", ""]
+    return _joined(lines)
+
+
+def _anchor(words: str) -> str:
+    return f"dca-{words}".replace(" ", "-")
+
+
+def _option_table(options: tuple[tuple[str, str], ...]) -> list[str]:
+    return ["| option | meaning |", "| --- | --- |", *(f"| `{option}` | {meaning} |" for option, meaning in options)]
+
+
+def errors_page() -> str:
+    """Return the page of error codes and exit statuses."""
+    lines = [NOTICE, "# Errors and exit statuses", ""]
+    lines += ["A failed command answers `status: failed`, one sentence as `error` and a `code`; nothing was changed", ""]
+    lines[-2] += " (but for `outcome_unknown`, which says how to ask later)."
+    lines += ["| code | exit status | HTTP status | trying again can help | meaning |", "| --- | --- | --- | --- | --- |"]
+    for kind in errors.KINDS:
+        again = "yes" if kind.retryable else "no"
+        lines.append(f"| `{kind.code}` | {kind.exit_status} | {kind.http_status} | {again} | {getdoc(kind)} |")
+    lines += ["", "Success is exit status 0; an interrupted command (Ctrl-C) is 130 and leaves nothing half done."]
+    return _joined(lines)
+
+
+def configuration_page() -> str:
+    """Return the page of settings."""
+    lines = [NOTICE, "# Configuration", ""]
+    places = ", ".join(f"`{path}`" for path in CONFIG_PATHS)
+    lines += [
+        f"Settings are read from the TOML file that `DCA_CONFIG` names, else from the first of {places} that exists.",
+        "`DCA_STORE` in the environment goes before the store that the file names. `dca setup` writes a commented file where",
+        "there is none, readable by its owner only; `dca config show` prints what is in use, secrets masked.",
+        "",
+        "| setting | type | default | example | meaning |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for setting in SETTINGS:
+        default = f"`{setting.default}`" if setting.default else ""
+        lines.append(f"| `{setting.name}` | {_type(setting.type)} | {default} | `{setting.example}` | {setting.meaning} |")
+    return _joined(lines)
+
+
+def _type(kind: type) -> str:
+    return {str: "text", bool: "true or false"}[kind]
+
+
+def fields_page() -> str:
+    """Return the page of record kinds and their fields."""
+    lines = [NOTICE, "# Record kinds and index fields", ""]
+    lines += [
+        "Each kind is an index of Elasticsearch (behind an alias of its name, with the site's prefix) and a table of SQLite.",
+        f"Schema version {VERSION}. Amounts are whole micro-dollars, instants whole milliseconds since 1970 (UTC); a text that",
+        "does not apply is empty, a number that does not apply is 0. Mutable records are replaced as a whole, others are only",
+        "ever added. On Elasticsearch the tenant and site documents also carry the head of their stream: `head_seq`,",
+        "`head_hash`, `head_time`.",
+        "",
+    ]
+    for kind in KINDS.values():
+        lines += [f"## {kind.name}", "", f"{kind.meaning[0].upper()}{kind.meaning[1:]}; "]
+        lines[-1] += "mutable." if kind.mutable else "only ever added."
+        lines += ["", "| field | type | meaning |", "| --- | --- | --- |"]
+        meanings = _meanings(kind.record)
+        for field, annotation in kind.record.__annotations__.items():
+            of = "instant" if field in kind.dates else ("whole number" if annotation is int else "text")
+            lines.append(f"| `{field}` | {of} | {meanings[field]} |")
+        lines.append("")
+    lines += _log_fields()
+    return _joined(lines)
+
+
+def _meanings(record: type[Record]) -> dict[str, str]:
+    """Return what the text below each field of a record says."""
+    import ast
+    from inspect import getsource
+
+    (node,) = ast.parse(getsource(record)).body
+    assert isinstance(node, ast.ClassDef)
+    found: dict[str, str] = {}
+    name = ""
+    for statement in node.body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            name = statement.target.id
+            found[name] = ""
+        elif name and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+            found[name] = str(statement.value.value)
+    return found
+
+
+def _log_fields() -> list[str]:
+    fields = {
+        "stream": "`t:<tenant>` or `g`, the global stream",
+        "seq": "number of the entry in its stream, from 1",
+        "time": "when it was written; never before the entry it follows",
+        "actor": "who ran the command, as dca knows it",
+        "author": "who wrote it, as Elasticsearch stamps it (not on SQLite)",
+        "category": "first word of the command",
+        "action": "second word of the command",
+        "details": "the command's arguments, for people",
+        "tenant": "id of the tenant, empty in the global stream",
+        "projects": "ids of the projects concerned",
+        "commit": "identifier of the command's run",
+        "previous": "hash of the entry before it",
+        "hash": "SHA-256 of the entry's canonical JSON without author and hash",
+        "schema": "schema version it was written with",
+        "changes": "the records it brings, each with what it was before; kept, not indexed",
+    }
+    rows = [f"| `{name}` | {meaning} |" for name, meaning in fields.items()]
+    return ["## log", "", "One entry for each commit; only ever added.", "", "| field | meaning |", "| --- | --- |", *rows]
+
+
+def limits_page() -> str:
+    """Return the page of limits."""
+    lines = [NOTICE, "# Limits", "", "| what | at most | why |", "| --- | --- | --- |"]
+    lines += [f"| {what} | {most} | {why} |" for what, (most, why) in names.LIMITS.items()]
+    lines += ["| amount | 8,000,000,000 dollars | exact in every store and every JSON reader |"]
+    return _joined(lines)
+
+
+def _joined(lines: list[str]) -> str:
+    return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/commands.md": commands_page,
+    "docs/errors.md": errors_page,
+    "docs/configuration.md": configuration_page,
+    "docs/fields.md": fields_page,
+    "docs/limits.md": limits_page,
+}
+
+
+def files() -> dict[str, str]:
+    """Return every generated file: its path in the repository and its text."""
+    return {path: page() for path, page in PAGES.items()}
+
+
+def stale() -> list[str]:
+    """Return the generated files that are not as the tables say."""
+    return [path for path, text in files().items() if not (ROOT / path).exists() or (ROOT / path).read_text() != text]
+
+
+def main() -> int:
+    """Write the generated files, or name those that are stale."""
+    if sys.argv[1:] == ["--write"]:
+        for path, text in files().items():
+            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+            (ROOT / path).write_text(text)
+        return 0
+    found = stale()
+    for path in found:
+        sys.stderr.write(f"stale: {path}; run python -m dca.reference --write\n")
+    return 1 if found else 0
+
+
+
+if __name__ == "__main__":
+    sys.exit(main())

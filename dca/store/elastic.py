@@ -1,0 +1,338 @@
+"""The books in Elasticsearch: this drives the commit protocol, one operation on single documents after the other."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+from dca.core.errors import DamagedError, DcaError
+from dca.core.model import GLOBAL_STREAM, TENANT_STREAM_PREFIX
+from dca.store import elastic_search as searches
+from dca.store import protocol
+from dca.store.elastic_door import CONFLICT, MISSING, OVERLOADED, PASSING, TOO_LARGE, Address, Answer, Door, NoAnswerError
+from dca.store.port import EMPTY_HEAD, LogQuery, Query, total
+from dca.store.protocol import (
+    CREATED,
+    DENIED,
+    DONE,
+    EXISTS,
+    FAILED,
+    TIMED_OUT,
+    Clock,
+    Create,
+    Found,
+    Get,
+    Item,
+    Search,
+    Sleep,
+    Streams,
+    Write,
+    head_key,
+)
+from dca.store.schema import KINDS, LOG, SITE, TENANT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from dca.store.entry import Permitted
+    from dca.store.port import Decision, Entry, Head, Reader, Sum, Sums
+    from dca.store.protocol import Key, Operation, Steps
+
+__all__ = ["Address", "ElasticStore"]
+
+T = TypeVar("T")
+
+PAGE = 10_000
+"""Hits that Elasticsearch returns at once."""
+LOG_PAGE = 1_000
+GETS_MAX = 1_000
+ENTRIES_MAX = 100
+"""Entries read at once; one may be 2 MB."""
+WRITE_SECONDS_MIN = 5.0
+"""How long records are still written, at least, when the entry took nearly all the time there was."""
+POINT_IN_TIME = "1m"
+
+
+class ElasticStore:
+    """Keep the books in the indices of an Elasticsearch cluster; several stores and processes may write at once."""
+
+    def __init__(self, address: Address, permitted: Permitted, *, wait_seconds: float = 30.0) -> None:
+        """Take the address, and which record kinds each command may change; nothing is sent yet."""
+        self._door = Door(address)
+        self._prefix = address.prefix
+        self._permitted = permitted
+        self._wait_seconds = wait_seconds
+
+    def read(self, question: Callable[[Reader], T]) -> T:
+        """Answer a question."""
+        return self.drive(protocol.read(question, self._permitted))
+
+    def write(self, decide: Callable[[Reader], Decision]) -> Decision:
+        """Decide and commit."""
+        return self.drive(protocol.write(decide, self._permitted, random.random))
+
+    def entries(self, stream: str, first: int, limit: int) -> list[Entry]:
+        """Return entries of a stream from a sequence on, void and unreadable ones too."""
+        until = self.deadline()
+        listed: list[Entry] = []
+        for begin in range(first, first + limit, ENTRIES_MAX):
+            sequence = range(begin, min(begin + ENTRIES_MAX, first + limit))
+            documents = self._get([(LOG, f"{stream}:{seq}") for seq in sequence], until)
+            for seq, document in zip(sequence, documents, strict=True):
+                if document is None:
+                    return listed
+                listed.append(searches.readable(document.record, f"{stream}:{seq}", (0, stream, seq)))
+        return listed
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._door.close()
+
+    def setup(self) -> list[str]:
+        """Make the indices, or those that are missing; return what was done."""
+        from dca.store import elastic_setup
+
+        return elastic_setup.setup(self._door, self._wait_seconds)
+
+    def wipe(self) -> None:
+        """Destroy the books: delete the indices that are ours."""
+        from dca.store import elastic_setup
+
+        elastic_setup.wipe(self._door, self._wait_seconds)
+
+    def actor(self) -> str:
+        """Return who the caller is for Elasticsearch; empty where its security is switched off."""
+        from dca.store import elastic_setup
+
+        return elastic_setup.user(self._door, self.deadline())
+
+    # -- the protocol --------------------------------------------------------------------------------------------
+
+    def deadline(self) -> float:
+        """Return until when, on the monotonic clock, a command that begins now may take."""
+        return time.monotonic() + self._wait_seconds
+
+    def drive(self, steps: Steps[T]) -> T:
+        """Carry out the operations that a run of the protocol asks for, one after the other, and return its result."""
+        until = self.deadline()
+        try:
+            operation = next(steps)
+            while True:
+                try:
+                    result = self.perform(operation, until)
+                except DcaError as error:
+                    operation = steps.throw(error)
+                else:
+                    operation = steps.send(result)
+        except StopIteration as stop:
+            answer: T = stop.value
+            return answer
+
+    def perform(self, operation: Operation, until: float) -> Any:  # noqa: PLR0911 -- one line for each operation
+        """Carry out one operation of the protocol, by a deadline."""
+        match operation:
+            case Get(keys):
+                return self._get(keys, until)
+            case Create():
+                return self._create(operation, until)
+            case Write(items):
+                return self._write(items, until)
+            case Search(request, heads):
+                return self._search(request, dict(heads), until)
+            case Streams():
+                return self._streams(until)
+            case Sleep(seconds):
+                time.sleep(max(0.0, min(seconds, until - time.monotonic())))
+                return None
+            case Clock():
+                return until - time.monotonic()
+
+    def _alias(self, kind: str) -> str:
+        return f"{self._prefix}{kind}"
+
+    # -- single documents ----------------------------------------------------------------------------------------
+
+    def _get(self, keys: Sequence[Key], until: float) -> list[Found | None]:
+        found: list[Found | None] = []
+        for begin in range(0, len(keys), GETS_MAX):
+            some = keys[begin : begin + GETS_MAX]
+            body = {"docs": [{"_index": self._alias(kind), "_id": record_id} for kind, record_id in some]}
+            answer = self._door.ask("read the books", "POST", "/_mget", body, until=until)
+            for (kind, _), document in zip(some, answer["docs"], strict=True):
+                if "error" in document:
+                    raise self._door.refusal(Answer(document.get("status", MISSING), document, self._door.hosts), "read the books")
+                found.append(searches.found(kind, document) if document["found"] else None)
+        return found
+
+    def _create(self, operation: Create, until: float) -> str:
+        doing = "write to the log" if operation.kind == LOG else f"write a {operation.kind}"
+        document = operation.document if operation.kind == LOG else operation.document._asdict()
+        seconds = max(1.0, (until - time.monotonic()) / 3)
+        path = f"/{self._alias(operation.kind)}/_create/{quote(operation.id, safe='')}?require_alias=true&timeout={seconds:.0f}s"
+        try:
+            answer = self._door.call(doing, "PUT", path, document, seconds=seconds)
+        except NoAnswerError:
+            return TIMED_OUT
+        if answer.status == CONFLICT:
+            return EXISTS
+        if answer.status in PASSING:
+            return TIMED_OUT
+        if answer.kind == "security_exception" and answer.status == 403:  # noqa: PLR2004
+            return DENIED
+        self._door.body_of(answer, doing)
+        return CREATED
+
+    def _write(self, items: Sequence[Item], until: float) -> list[str]:
+        """Write documents that the log has already: nothing that goes wrong here is an error, only not done."""
+        until = max(until, time.monotonic() + WRITE_SECONDS_MIN)
+        statuses = [FAILED] * len(items)
+        waiting, size = list(range(len(items))), len(items)
+        pause = 0.0
+        while waiting and time.monotonic() + pause < until:
+            time.sleep(pause)
+            batch, later = waiting[:size], waiting[size:]
+            try:
+                results = self._bulk([items[number] for number in batch], until)
+            except DcaError:
+                return statuses
+            again = []
+            for number, status in zip(batch, results, strict=True):
+                if status in PASSING or status == TOO_LARGE:
+                    again.append(number)
+                else:
+                    statuses[number] = _written(items[number], status)
+            if again:
+                size, pause = max(1, len(batch) // 2), min(2 * pause + 0.05, 1.0)
+            waiting = again + later
+        return statuses
+
+    def _bulk(self, items: Sequence[Item], until: float) -> list[int]:
+        """Send documents together; return the HTTP status of each."""
+        lines: list[Any] = []
+        for item in items:
+            target: dict[str, Any] = {"_index": self._alias(item.kind), "_id": item.id}
+            if item.version:
+                lines.append({"index": {**target, "version": item.version, "version_type": "external_gte"}})
+            else:
+                lines.append({"create": target})
+            lines.append(searches.source_of(item.record, item.head))
+        seconds = (until - time.monotonic()) / 3
+        try:
+            answer = self._door.call("write records", "POST", "/_bulk?require_alias=true", lines, seconds=seconds)
+        except NoAnswerError:
+            return [OVERLOADED] * len(items)
+        if "items" not in (answer.body or ()):
+            return [answer.status] * len(items)
+        return [next(iter(result.values()))["status"] for result in answer.body["items"]]
+
+    # -- searches ------------------------------------------------------------------------------------------------
+
+    def _search(self, request: Query | Sums | LogQuery, heads: dict[str, Head], until: float) -> list[Any]:
+        if isinstance(request, LogQuery):
+            self._refresh([LOG], until)
+            hits = self._hits(LOG, searches.log_body(request), request.limit, until)
+            return [searches.readable(hit["_source"], hit["_id"], hit["sort"]) for hit in hits]
+        self._refresh([request.kind], until)
+        if isinstance(request, Query):
+            hits = self._hits(request.kind, searches.query_body(request), request.limit, until)
+            return [searches.found(request.kind, hit) for hit in hits]
+        return self._sums(request, heads.get(request.stream, EMPTY_HEAD), until)
+
+    def _streams(self, until: float) -> list[tuple[Key, Found | None]]:
+        """Read all documents that carry heads, and which streams the log has begun without one being written yet."""
+        self._refresh([TENANT, LOG], until)
+        everything = {"query": {"match_all": {}}, "sort": [{"id": "asc"}], "version": True}
+        streams: dict[Key, Found | None] = dict.fromkeys([head_key(GLOBAL_STREAM)])
+        begun = {"query": {"term": {"seq": 1}}, "sort": [{"stream": "asc"}], "_source": False}
+        for stream in searches.first_entries(hit["_id"] for hit in self._hits(LOG, begun, None, until)):
+            if stream.startswith(TENANT_STREAM_PREFIX):
+                streams[head_key(stream)] = None
+        for hit in self._hits(TENANT, everything, None, until):
+            streams[TENANT, hit["_id"]] = searches.found(TENANT, hit)
+        streams[head_key(GLOBAL_STREAM)] = self._get([head_key(GLOBAL_STREAM)], until)[0]
+        return list(streams.items())
+
+    def _refresh(self, kinds: Sequence[str], until: float) -> None:
+        """Make everything that was written until now visible to searches."""
+        path = f"/{','.join(map(self._alias, kinds))}/_refresh"
+        doing = "refresh the search"
+        _whole(self._door.ask(doing, "POST", path, until=until), doing)
+
+    def _hits(self, kind: str, body: dict[str, Any], limit: int | None, until: float) -> Iterator[Any]:
+        """Yield what a search hits, page by page; more than a page is read from one point in time."""
+        page = LOG_PAGE if kind == LOG else PAGE
+        if limit is not None and limit <= page:
+            return iter(self._page(f"/{self._alias(kind)}", {**body, "size": limit}, until))
+        return self._pages(kind, body, limit, page, until)
+
+    def _pages(self, kind: str, body: dict[str, Any], limit: int | None, page: int, until: float) -> Iterator[Any]:
+        path = f"/{self._alias(kind)}/_pit?keep_alive={POINT_IN_TIME}&allow_partial_search_results=false"
+        point = {"id": self._door.ask("search", "POST", path, until=until)["id"], "keep_alive": POINT_IN_TIME}
+        try:
+            while limit is None or limit > 0:
+                size = page if limit is None else min(page, limit)
+                hits = self._page("", {**body, "size": size, "pit": point}, until)
+                yield from hits
+                if len(hits) < size:
+                    return
+                limit = None if limit is None else limit - size
+                body = {**body, "search_after": hits[-1]["sort"]}
+        finally:
+            self._let_go(point["id"], until)
+
+    def _let_go(self, point: str, until: float) -> None:
+        try:
+            self._door.call("search", "DELETE", "/_pit", {"id": point}, seconds=until - time.monotonic())
+        except DcaError:
+            return  # it ends by itself
+
+    def _page(self, path: str, body: dict[str, Any], until: float) -> list[Any]:
+        answer = self._searched(path, {"track_total_hits": False, **body}, until)
+        hits: list[Any] = answer["hits"]["hits"]
+        return hits
+
+    def _searched(self, path: str, body: dict[str, Any], until: float) -> dict[str, Any]:
+        partial = "" if "pit" in body else "?allow_partial_search_results=false"
+        answer: dict[str, Any] = self._door.ask("search", "POST", f"{path}/_search{partial}", body, until=until)
+        return _whole(answer, "search")
+
+    def _sums(self, request: Sums, head: Head, until: float) -> list[Sum]:
+        if not head.seq:
+            return []
+        rows: list[Sum] = []
+        for run in searches.runs(request) if request.days else [None]:
+            after = None
+            while True:
+                body = searches.sums_body(request, head, run, after)
+                answer = self._searched(f"/{self._alias(request.kind)}", body, until)
+                page = searches.sum_rows(request, run, answer)
+                if page is None:
+                    return self._added(request, head, until)
+                rows += page
+                after = answer["aggregations"]["rows"].get("after_key")
+                if after is None or len(page) < searches.GROUPS_MAX:
+                    break
+        return sorted(rows)
+
+    def _added(self, request: Sums, head: Head, until: float) -> list[Sum]:
+        """Add up a summing search in whole numbers, record by record."""
+        body = {"query": {"bool": {"filter": searches.sums_filter(request, head)}}, "sort": [{"id": "asc"}]}
+        return total((searches.found(request.kind, hit).record for hit in self._hits(request.kind, body, None, until)), request)
+
+
+def _written(item: Item, status: int) -> str:
+    """Return what the HTTP status of one document among several means."""
+    if status == 403:  # noqa: PLR2004
+        return DENIED
+    if status == CONFLICT:
+        return DONE if item.version else EXISTS
+    return DONE if status in (200, 201) else FAILED
+
+
+def _whole(answer: dict[str, Any], doing: str) -> dict[str, Any]:
+    """Return an answer in which no part failed: an answer from some of the shards is none."""
+    if answer["_shards"]["failed"] or answer.get("timed_out"):
+        raise DamagedError(f"cannot {doing}: some shards did not answer; look at the health of Elasticsearch and try again.")
+    return answer

@@ -1,0 +1,216 @@
+"""Searches in Elasticsearch's words, and its answers in ours; nothing here speaks to a server."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from dca.core.errors import DamagedError
+from dca.store import entry as entries
+from dca.store.indices import HEAD_CARRIERS
+from dca.store.port import EMPTY_HEAD, Condition, Entry, Head, LogQuery, Query, Sum, Sums
+from dca.store.protocol import Found
+from dca.store.schema import LOG, from_dict
+
+TERMS_MAX = 65_536
+"""Values that one condition may list."""
+GROUPS_MAX = 5_000
+"""Groups of a summing search on one page."""
+EXACT = 2**53
+"""Elasticsearch adds in doubles, which are exact below this."""
+
+_RANGES = {"lt": "lt", "le": "lte", "gt": "gt", "ge": "gte"}
+_LOG_SORT: list[dict[str, Any]] = [
+    {"time": {"order": "desc", "missing": 0}},
+    {"stream": {"order": "asc", "missing": ""}},
+    {"seq": {"order": "desc", "missing": 0}},
+]
+_LOG_ORDER = ("-time", "stream", "-seq")
+
+
+def clause(condition: Condition) -> dict[str, Any]:
+    """Return a condition as a filter."""
+    field, op, value = condition
+    if op == "eq":
+        return {"term": {field: value}}
+    if op == "in":
+        values = list(value)
+        parts = [{"terms": {field: values[n : n + TERMS_MAX]}} for n in range(0, len(values), TERMS_MAX)]
+        return {"bool": {"should": parts}} if parts else {"match_none": {}}
+    return {"range": {field: {_RANGES[op]: value}}}
+
+
+def _all_of(clauses: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    return {"bool": {"filter": list(clauses)}}
+
+
+def query_body(query: Query) -> dict[str, Any]:
+    """Return the body of a search for records."""
+    body: dict[str, Any] = {
+        "query": _all_of(map(clause, query.where)),
+        "sort": [{name.lstrip("-"): "desc" if name.startswith("-") else "asc"} for name in query.order],
+        "version": True,
+    }
+    if query.after is not None:
+        body["search_after"] = list(query.after)
+    return body
+
+
+def log_body(query: LogQuery) -> dict[str, Any]:
+    """Return the body of a search for log entries, newest first, without what they change."""
+    body: dict[str, Any] = {
+        "query": _all_of(map(clause, query.where)),
+        "sort": _LOG_SORT,
+        "_source": {"excludes": ["changes"]},
+    }
+    if query.after is not None:
+        body["search_after"] = list(query.after)
+    return body
+
+
+def found(kind: str, document: Mapping[str, Any]) -> Found:
+    """Read a document as it was stored: in the log the raw entry, else the record and the head that it carries."""
+    source = dict(document["_source"])
+    version = document.get("_version", 0)
+    if kind == LOG:
+        return Found(source, version)
+    head = EMPTY_HEAD
+    if kind in HEAD_CARRIERS:
+        head = Head(source.pop("head_seq", 0), source.pop("head_hash", ""), source.pop("head_time", 0))
+        if [*map(type, head)] != [int, str, int]:
+            raise DamagedError(f"the head of {kind} {document['_id']} is damaged.")
+    record = from_dict(kind, source)
+    if record.id != document["_id"]:
+        raise DamagedError(f"the {kind} {document['_id']} holds the record of another, {record.id}.")
+    return Found(record, version, head)
+
+
+def source_of(record: Any, head: Head | None) -> dict[str, Any]:
+    """Return what is stored of a record, with the head that it carries."""
+    source: dict[str, Any] = record._asdict()
+    if head is not None:
+        source |= {"head_seq": head.seq, "head_hash": head.hash, "head_time": head.time}
+    return source
+
+
+def readable(document: Mapping[str, Any], record_id: str, place: Sequence[Any] = (0, "", 0)) -> Entry:
+    """Read an entry as it lies in the log; one that is none is shown as what it is, with its digest for a hash.
+
+    place is time, stream and sequence under which it was found, if it names none of its own.
+    """
+    try:
+        return entries.from_document({"changes": [], **document})
+    except DamagedError as error:
+        time, stream, seq = place
+        return Entry(
+            stream=str(stream),
+            seq=int(seq),
+            time=int(time),
+            actor="",
+            category="log",
+            action="unreadable",
+            details=f"document {record_id}: {error.sentence}",
+            tenant="",
+            projects=(),
+            commit="",
+            previous="",
+            hash=entries.document_digest(dict(document)),
+            schema=0,
+            changes=(),
+        )
+
+
+class Run(NamedTuple):
+    """Days of equal length that follow each other without a gap, which one summing search can tell apart."""
+
+    first: int
+    """Number of the first day."""
+    begin: int
+    end: int
+    length: int
+
+
+def runs(request: Sums) -> list[Run]:
+    """Cut the days of a summing search into runs; days are as the request says, in whatever zone they were made."""
+    found_runs: list[Run] = []
+    for number, day in enumerate(request.days):
+        length = day.end - day.begin
+        last = found_runs[-1] if found_runs else None
+        if last is not None and last.end == day.begin and last.length == length:
+            found_runs[-1] = last._replace(end=day.end)
+        elif length > 0:
+            found_runs.append(Run(number, day.begin, day.end, length))
+    return found_runs
+
+
+def sums_filter(request: Sums, head: Head) -> list[dict[str, Any]]:
+    """Return the filters of a summing search: no record of an entry after the head, which is added from the log."""
+    return [
+        {"term": {"stream": request.stream}},
+        {"range": {"seq": {"lte": head.seq}}},
+        *map(clause, request.where),
+    ]
+
+
+def sums_body(request: Sums, head: Head, run: Run | None, after: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the body of a summing search over one run of days, or over all time."""
+    filters = sums_filter(request, head)
+    sources: list[dict[str, Any]] = []
+    if run is not None:
+        filters.append({"range": {request.day_field: {"gte": run.begin, "lt": run.end}}})
+        day = {
+            "field": request.day_field,
+            "fixed_interval": f"{run.length}ms",
+            "offset": f"{run.begin % run.length}ms",
+        }
+        sources.append({"day": {"date_histogram": day}})
+    sources += [{f"by{number}": {"terms": {"field": name}}} for number, name in enumerate(request.group)]
+    stats = {f"of{number}": {"stats": {"field": name}} for number, name in enumerate(request.fields)}
+    if sources:
+        grouping: dict[str, Any] = {"composite": {"size": GROUPS_MAX, "sources": sources}}
+        if after is not None:
+            grouping["composite"]["after"] = after
+    else:
+        grouping = {"filter": {"match_all": {}}}
+    return {
+        "size": 0,
+        "query": _all_of(filters),
+        "track_total_hits": False,
+        "aggs": {"rows": {**grouping, "aggs": stats}},
+    }
+
+
+def sum_rows(request: Sums, run: Run | None, answer: Mapping[str, Any]) -> list[Sum] | None:
+    """Read the rows of a summing search; None where a sum may have been too large for a double to be exact."""
+    rows = answer["aggregations"]["rows"]
+    listed = []
+    for bucket in rows.get("buckets", [rows]):
+        if not bucket["doc_count"]:
+            continue
+        stats = [bucket[f"of{number}"] for number in range(len(request.fields))]
+        if not all(map(_exact, stats)):
+            return None
+        key = bucket.get("key", {})
+        day = run.first + (key["day"] - run.begin) // run.length if run is not None else 0
+        group = tuple(key[f"by{number}"] for number in range(len(request.group)))
+        listed.append(Sum(day, group, tuple(int(one["sum"]) for one in stats), bucket["doc_count"]))
+    return listed
+
+
+def _exact(stats: Mapping[str, Any]) -> bool:
+    """Tell whether no sum on the way could have passed what a double keeps exactly.
+
+    Numbers of one sign only ever move away from zero, so that their sum was never larger on the way than in the end.
+    """
+    least, most = stats["min"], stats["max"]
+    if least is None:
+        return True
+    if least >= 0 or most <= 0:
+        return abs(stats["sum"]) < EXACT
+    return bool(stats["count"] * max(-least, most) < EXACT)
+
+
+def first_entries(stream_ids: Iterable[str]) -> Iterator[str]:
+    """Return the streams whose first entries have these ids."""
+    for record_id in stream_ids:
+        stream, _, seq = record_id.rpartition(":")
+        if stream and seq == "1":
+            yield stream
