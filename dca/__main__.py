@@ -1,8 +1,19 @@
-"""python -m dca."""
+"""Where dca begins: the version is answered before anything else is loaded."""
 
 import sys
 
-from dca.cli import main
+from dca import __version__
+
+
+def main() -> int:
+    """Run dca with the arguments of the process; return the exit status."""
+    if sys.argv[1:] == ["--version"]:
+        sys.stdout.write(f"dca {__version__}\n")
+        return 0
+    from dca.cli import main as run
+
+    return run()
+
 
 if __name__ == "__main__":
     sys.exit(main())

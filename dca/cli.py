@@ -19,8 +19,8 @@ BAR_WIDTH = 30
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run dca with the arguments given, or those of the process; return the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words == ["--version"]:  # answered before anything else is imported
-        sys.stdout.write(f"dca {__version__}\n")
+    if words == ["--version"]:
+        _write(f"dca {__version__}")
         return 0
     try:
         return _main(words)
