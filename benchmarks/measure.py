@@ -1,8 +1,8 @@
 """Measure start-up and import: python -m benchmarks.measure [--elasticsearch=URL] [--log=FILE] [--rounds=N].
 
 Every figure stands beside its floor from the same run, and the ratio of both is what counts: machines differ and are
-noisy. Start-up: whole processes, in turn with `python -c pass`. Import: the Gaia trace (51,987 real jobs), priced, charged
-and chained, against plain inserts (or a plain bulk) of the same rows in commits of the same size.
+noisy. Start-up: whole processes, in turn with `python -c pass`. Import: the Gaia trace (51,987 real jobs), priced,
+charged and chained, against plain inserts (or a plain bulk) of the same rows in commits of the same size.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -58,11 +59,11 @@ def row(what: str, ours: float, floor: float, unit: str) -> None:
 
 def start_up(store: str, rounds: int) -> None:
     """Measure whole processes against a bare interpreter, in turn."""
-    for words in (
+    for line in (
         "rate set --rate=1", "tenant add --tenant=a", "tenant payment --tenant=a --payment=1000000",
         "project add --project=p --tenant=a --balance=1000000", "user add --project=p --user=u",
     ):  # fmt: skip
-        dca(store, *words.split())
+        dca(store, *line.split())
     commands = {
         "dca --version": ["--version"],
         "dca list": ["list"],
@@ -136,8 +137,8 @@ def import_sqlite(folder: Path, log: Path, rounds: int) -> list[tuple[tuple[Any,
         path = folder / f"import{number}.db"
         store = f"sqlite:{path}"
         books(store)
-        first.append(seconds_of(lambda: bring(store, log)))
-        again.append(seconds_of(lambda: bring(store, log)))
+        first.append(seconds_of(partial(bring, store, log)))
+        again.append(seconds_of(partial(bring, store, log)))
         with contextlib.closing(sqlite3.connect(path)) as connection:
             rows = list(commits(connection))
         floors.append(sqlite_floor(folder / f"floor{number}.db", rows))
@@ -163,7 +164,9 @@ def import_elasticsearch(url: str, log: Path, rows: list[tuple[tuple[Any, ...], 
     settings = client.indices.get(index=alias).body
     (index,) = settings.values()
     target = "bench-floor"
-    client.indices.create(index=target, mappings=index["mappings"], settings={"number_of_shards": 1, "number_of_replicas": 0})
+    client.indices.create(
+        index=target, mappings=index["mappings"], settings={"number_of_shards": 1, "number_of_replicas": 0}
+    )
     actions = [
         {"_op_type": "create", "_index": target, "_id": record[0], "_source": dict(zip(names, record, strict=True))}
         for _, found in rows

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from dca.core import clock, names
 from dca.core.clock import Period
-from dca.core.errors import NotFoundError, RefusedError
+from dca.core.errors import NotFoundError, RefusedError, UsageError
 from dca.core.ledger import Accounts, Booking, is_disabled
 from dca.core.model import (
     ACTIVE,
@@ -117,7 +117,13 @@ class Book:
 
     def moment(self, text: str, what: str = "time") -> int:
         """Read an instant, in the site's zone unless it names its own."""
-        return clock.instant(text, self.site().zone, what)
+        try:
+            return clock.instant(text, self.site().zone, what)
+        except UsageError:
+            other = _other_iso_form(text)
+            if other is None:
+                raise
+            return other
 
     def period(self, text: str) -> Period:
         """Read a period, its days in the site's zone."""
@@ -266,6 +272,20 @@ class Book:
             for change in self.staged.values()
         }
         return tuple(sorted(ids - {""}))
+
+
+def _other_iso_form(text: str) -> int | None:
+    """Read the rarer forms of ISO 8601 that carry an offset, such as 20261123T120000Z; None for anything else."""
+    from dateutil.parser import isoparse
+
+    try:
+        moment = isoparse(text.strip())
+    except (ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None or "T" not in text:
+        return None
+    instant = clock.milliseconds(moment)
+    return instant if 0 < instant <= clock.INSTANT_MAX else None
 
 
 def in_tenant(tenant: str) -> Condition:

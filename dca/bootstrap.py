@@ -2,16 +2,24 @@
 
 import os
 import pwd
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dca import config
 from dca.config import Settings
 from dca.core.errors import UsageError
 from dca.core.names import shown
 from dca.engine import Store, Surroundings
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
+ELASTICSEARCH_PORT = 9200
+_PREFIX = re.compile(r"([a-z0-9][a-z0-9_-]{0,50})?")
 
 
 def surroundings(
@@ -81,19 +89,43 @@ def open_store(settings: Settings, *, wait_seconds: float, tell: Callable[[str],
 
 
 def _elastic(settings: Settings, hosts: list[str], wait_seconds: float) -> tuple[Store, str]:
+    from urllib.parse import unquote, urlsplit
+
     from dca.commands.table import PERMITTED
     from dca.store.elastic import Address, ElasticStore
 
-    address = Address.parse(
-        hosts,
-        username=settings.username,
-        password=settings.password,
+    plain, username, password, prefix = [], settings.username, settings.password, settings.prefix
+    for host in hosts:
+        parts = urlsplit(host)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise UsageError(
+                f"host {shown(config.masked(host))} is not understood; write http(s)://host:port, several by comma."
+            )
+        place = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        plain.append(f"{parts.scheme}://{place}:{_port(host, parts)}")
+        username = unquote(parts.username) if parts.username else username
+        password = unquote(parts.password) if parts.password else password
+        prefix = parts.path.strip("/") or prefix
+    if not _PREFIX.fullmatch(prefix):
+        raise UsageError(f"prefix {shown(prefix)} cannot begin an index name: lower-case letters, digits, - and _ only.")
+    address = Address(
+        hosts=tuple(plain),
+        username=username,
+        password=password,
         api_key=settings.api_key,
         ca_file=settings.ca_file,
         fingerprint=settings.fingerprint,
-        prefix=settings.prefix,
+        prefix=prefix,
     )
-    return ElasticStore(address, PERMITTED, wait_seconds=wait_seconds), ", ".join(map(config.masked, hosts))
+    return ElasticStore(address, PERMITTED, wait_seconds=wait_seconds), ", ".join([*plain, *([prefix] if prefix else [])])
+
+
+def _port(host: str, parts: "SplitResult") -> int:
+    """Return the port of a host; Elasticsearch's own, where none is named."""
+    try:
+        return parts.port or ELASTICSEARCH_PORT
+    except ValueError:
+        raise UsageError(f"the port of host {shown(config.masked(host))} is no number up to 65535.") from None
 
 
 def login() -> str:

@@ -134,11 +134,15 @@ def _unknown(plain: Sequence[str]) -> "DcaError":
 
     tried = " ".join(plain[:2])
     group = [words for words in BY_WORDS if words.split()[0] == plain[0]]
-    close = get_close_matches(tried, BY_WORDS, n=1, cutoff=0.6) or get_close_matches(plain[0], BY_WORDS, n=1, cutoff=0.6)
+    close = get_close_matches(tried, BY_WORDS, n=1, cutoff=0.6) or get_close_matches(
+        plain[0], BY_WORDS, n=1, cutoff=0.6
+    )
     if close and not (group and len(plain) == 1):
         return UsageError(f"there is no command {shown(tried)}; did you mean dca {close[0]}?")
     if group:
-        return UsageError(f"there is no command {shown(tried)}; there are {', '.join('dca ' + words for words in group)}.")
+        return UsageError(
+            f"there is no command {shown(tried)}; there are {', '.join('dca ' + words for words in group)}."
+        )
     return UsageError(f"there is no command {shown(tried)}; dca help shows them all.")
 
 
@@ -257,18 +261,20 @@ def _execute(command: "Command", given: dict[str, Any], form: _Form) -> int:
         wait_seconds=_seconds(given.get("--wait", "30")),
         confirm=_asker(yes=bool(given.get("--yes")), dry_run=bool(given.get("--dry-run"))),
         progress=_progress(),
-        tell=lambda text: sys.stderr.write(f"dca: {text}\n") and None,
+        tell=_tell,
         setting_up=command.words == "setup",
     )
     try:
-        answer = run(
-            around, command, own, key=given.get("--key", ""), dry_run=bool(given.get("--dry-run"))
-        )
+        answer = run(around, command, own, key=given.get("--key", ""), dry_run=bool(given.get("--dry-run")))
     finally:
         around.store.close()
     rows = function(command.rows)(answer) if command.rows and form.name != "json" else None
     form.show(shape.success(answer), rows)
     return 0
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"dca: {text}\n")
 
 
 def _seconds(text: str) -> float:

@@ -31,22 +31,39 @@ SETTINGS: tuple[Setting, ...] = (
         str,
         DEFAULT_STORE,
         "https://es1.example.org:9200/site-",
-        "where the books are: sqlite:PATH, or http(s)://host:port[/prefix] of an Elasticsearch; the variable DCA_STORE goes before it",
+        "where the books are: sqlite:PATH, or http(s)://host:port[/prefix] of an Elasticsearch; "
+        "the variable DCA_STORE goes before it",
     ),
     Setting(
         "hosts",
         str,
         "",
         "https://es1.example.org:9200,https://es2.example.org:9200",
-        "several hosts of one Elasticsearch cluster, by comma; used instead of store; the next is tried when one is down",
+        "several hosts of one Elasticsearch cluster, by comma, used instead of store; "
+        "the next is tried when one is down",
     ),
     Setting("prefix", str, "", "site-", "what the names of the indices begin with; several books can share a cluster"),
     Setting("username", str, "", "dca_admin", "Elasticsearch user"),
     Setting("password", str, "", "secret", "password of that user", secret=True),
-    Setting("api_key", str, "", "VnVhQ2ZHY0JDZGJrUW0tZTVhT3g6dWkybHAyYXhUTm1zeWFrdzl0dk5udw==", "Elasticsearch API key, instead of user and password", secret=True),
+    Setting(
+        "api_key",
+        str,
+        "",
+        "VnVhQ2ZHY0JDZGJrUW0tZTVhT3g6dWkybHAyYXhUTm1zeWFrdzl0dk5udw==",
+        "Elasticsearch API key, instead of user and password",
+        secret=True,
+    ),
     Setting("ca_file", str, "", "/etc/dca/ca.pem", "certificate authority that signed the server's certificate"),
-    Setting("fingerprint", str, "", "3A:9B:...", "SHA-256 fingerprint of the server's certificate, instead of an authority"),
-    Setting("network_file_system", bool, False, "true", "allow the SQLite file on a network file system (unsafe with several machines)"),
+    Setting(
+        "fingerprint", str, "", "3A:9B:...", "SHA-256 fingerprint of the server's certificate, instead of an authority"
+    ),
+    Setting(
+        "network_file_system",
+        bool,
+        False,
+        "true",
+        "allow the SQLite file on a network file system (unsafe with several machines)",
+    ),
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}

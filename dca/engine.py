@@ -126,8 +126,8 @@ class Session:
             except ClaimedElsewhere as elsewhere:
                 if self.dry_run:
                     raise RefusedError(
-                        f"the name {elsewhere.claim.id} was claimed by tenant {elsewhere.claim.tenant}, which may not have "
-                        "used it; only the command itself can find out and take it over."
+                        f"the name {elsewhere.claim.id} was claimed by tenant {elsewhere.claim.tenant}, which may not "
+                        "have used it; only the command itself can find out and take it over."
                     ) from None
                 self._release(elsewhere.claim, elsewhere.tenant)
                 continue
@@ -146,7 +146,10 @@ class Session:
             book.put(current._replace(tenant=tenant, generation=current.generation + 1))
 
         self.decide(
-            RELEASE_CLAIM, work, stream=tenant_stream(claim.tenant), details=f"the unused name {claim.id} goes to {tenant}"
+            RELEASE_CLAIM,
+            work,
+            stream=tenant_stream(claim.tenant),
+            details=f"the unused name {claim.id} goes to {tenant}",
         )
 
 
@@ -229,7 +232,7 @@ def _run_change(session: Session, work: Callable[..., Any], values: Mapping[str,
 
 
 def _run_session(session: Session, work: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Run a command of several commits; its key is kept in the global stream, since each of its commits can be repeated."""
+    """Run a command of several commits; each can be repeated, so its key is kept once, in the global stream."""
     if not session.key or session.dry_run:
         answer: dict[str, Any] = work(session, **values)
         return answer
@@ -279,5 +282,9 @@ def _preview(change: Change) -> dict[str, Any]:
     after = change.record._asdict()
     before = change.was._asdict() if change.was is not None else {}
     changed = {name: value for name, value in after.items() if before.get(name) != value}
-    return {"kind": change.kind, "id": change.record.id, "before": {name: before[name] for name in changed if name in before}, "after": changed}
-
+    return {
+        "kind": change.kind,
+        "id": change.record.id,
+        "before": {name: before[name] for name in changed if name in before},
+        "after": changed,
+    }

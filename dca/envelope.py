@@ -54,7 +54,12 @@ def _mini(value: Any) -> str:
 def _pretty(value: Any, newline: str) -> str:
     inner = newline + INDENT
     if isinstance(value, Mapping) and value:
-        return "{" + ",".join(f"{inner}{encode_basestring(str(k))}: {_pretty(v, inner)}" for k, v in value.items()) + newline + "}"
+        return (
+            "{"
+            + ",".join(f"{inner}{encode_basestring(str(k))}: {_pretty(v, inner)}" for k, v in value.items())
+            + newline
+            + "}"
+        )
     if isinstance(value, (list, tuple)) and value:
         if all(not isinstance(one, (Mapping, list, tuple)) for one in value):
             return "[" + ", ".join(map(_scalar, value)) + "]"

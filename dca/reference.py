@@ -1,4 +1,7 @@
-"""What is derived from the tables: reference pages and index settings; python -m dca.reference --write brings them up to date."""
+"""What is derived from the tables: reference pages and index settings.
+
+python -m dca.reference --write brings them up to date.
+"""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -46,9 +49,15 @@ def _option_table(options: tuple[tuple[str, str], ...]) -> list[str]:
 def errors_page() -> str:
     """Return the page of error codes and exit statuses."""
     lines = [NOTICE, "# Errors and exit statuses", ""]
-    lines += ["A failed command answers `status: failed`, one sentence as `error` and a `code`; nothing was changed", ""]
+    lines += [
+        "A failed command answers `status: failed`, one sentence as `error` and a `code`; nothing was changed",
+        "",
+    ]
     lines[-2] += " (but for `outcome_unknown`, which says how to ask later)."
-    lines += ["| code | exit status | HTTP status | trying again can help | meaning |", "| --- | --- | --- | --- | --- |"]
+    lines += [
+        "| code | exit status | HTTP status | trying again can help | meaning |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for kind in errors.KINDS:
         again = "yes" if kind.retryable else "no"
         lines.append(f"| `{kind.code}` | {kind.exit_status} | {kind.http_status} | {again} | {getdoc(kind)} |")
@@ -62,15 +71,17 @@ def configuration_page() -> str:
     places = ", ".join(f"`{path}`" for path in CONFIG_PATHS)
     lines += [
         f"Settings are read from the TOML file that `DCA_CONFIG` names, else from the first of {places} that exists.",
-        "`DCA_STORE` in the environment goes before the store that the file names. `dca setup` writes a commented file where",
-        "there is none, readable by its owner only; `dca config show` prints what is in use, secrets masked.",
+        "`DCA_STORE` in the environment goes before the store that the file names. `dca setup` writes a commented file",
+        "where there is none, readable by its owner only; `dca config show` prints what is in use, secrets masked.",
         "",
         "| setting | type | default | example | meaning |",
         "| --- | --- | --- | --- | --- |",
     ]
     for setting in SETTINGS:
         default = f"`{setting.default}`" if setting.default else ""
-        lines.append(f"| `{setting.name}` | {_type(setting.type)} | {default} | `{setting.example}` | {setting.meaning} |")
+        lines.append(
+            f"| `{setting.name}` | {_type(setting.type)} | {default} | `{setting.example}` | {setting.meaning} |"
+        )
     return _joined(lines)
 
 
@@ -82,11 +93,11 @@ def fields_page() -> str:
     """Return the page of record kinds and their fields."""
     lines = [NOTICE, "# Record kinds and index fields", ""]
     lines += [
-        "Each kind is an index of Elasticsearch (behind an alias of its name, with the site's prefix) and a table of SQLite.",
-        f"Schema version {VERSION}. Amounts are whole micro-dollars, instants whole milliseconds since 1970 (UTC); a text that",
-        "does not apply is empty, a number that does not apply is 0. Mutable records are replaced as a whole, others are only",
-        "ever added. On Elasticsearch the tenant and site documents also carry the head of their stream: `head_seq`,",
-        "`head_hash`, `head_time`.",
+        "Each kind is an index of Elasticsearch (behind an alias of its name, with the site's prefix) and a table of",
+        f"SQLite. Schema version {VERSION}. Amounts are whole micro-dollars, instants whole milliseconds since 1970 (UTC);",
+        "a text that does not apply is empty, a number that does not apply is 0. Mutable records are replaced as a",
+        "whole, others are only ever added. On Elasticsearch the tenant and site documents also carry the head of their",
+        "stream: `head_seq`, `head_hash`, `head_time`.",
         "",
     ]
     for kind in KINDS.values():
@@ -139,7 +150,15 @@ def _log_fields() -> list[str]:
         "changes": "the records it brings, each with what it was before; kept, not indexed",
     }
     rows = [f"| `{name}` | {meaning} |" for name, meaning in fields.items()]
-    return ["## log", "", "One entry for each commit; only ever added.", "", "| field | meaning |", "| --- | --- |", *rows]
+    return [
+        "## log",
+        "",
+        "One entry for each commit; only ever added.",
+        "",
+        "| field | meaning |",
+        "| --- | --- |",
+        *rows,
+    ]
 
 
 def limits_page() -> str:
@@ -184,7 +203,6 @@ def main() -> int:
     for path in found:
         sys.stderr.write(f"stale: {path}; run python -m dca.reference --write\n")
     return 1 if found else 0
-
 
 
 if __name__ == "__main__":

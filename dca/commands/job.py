@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import Counter, defaultdict
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dca.book import stream_of_tenant
 from dca.commands import figures
-from dca.commands.importing import CHANGED, CHARGED, CORE_HOURS, KNOWN, UNITS, Keyed, Manner, Outcome, book_jobs
+from dca.commands.importing import CHANGED, CHARGED, KNOWN, UNITS, Keyed, Manner, Outcome, book_jobs
+from dca.commands.transaction import CORE_HOURS
 from dca.core import clock, ledger, names
 from dca.core.errors import NotFoundError, RefusedError, UsageError
 from dca.core.ledger import Accounts
 from dca.core.model import IMPORT, UNDO, Transaction, tenant_stream
-from dca.core.names import folded, shown
 from dca.core.money import Decimal
+from dca.core.names import folded, shown
 from dca.schedulers import READERS
 from dca.schedulers.job import Job, Rejected, Skipped
 from dca.store.port import Condition, Query
@@ -55,11 +57,11 @@ def bring(
 ) -> dict[str, Any]:
     """Import a scheduler's log, FILE or - for standard input: every finished allocation is charged once.
 
-    --input-format is slurm (sacct -P with a header, sacct --json) or swf (Standard Workload Format). A job is known by its
-    cluster, raw job id and submit time, so the same log, or an overlapping one, changes nothing. Cost is rate x billed
-    seconds / 3600; --unit is core-hours (the default), node-hours or wall-hours. The project is the job's account;
-    --tenant=<name> --create-missing makes projects and users that are unknown. Records that cannot be booked go, with line
-    and reason, to a file (--rejects). The whole import can be taken back with dca job undo --batch=<id>.
+    --input-format is slurm (sacct -P with a header, sacct --json) or swf (Standard Workload Format). A job is known by
+    its cluster, raw job id and submit time, so the same log, or an overlapping one, changes nothing. Cost is rate x
+    billed seconds / 3600; --unit is core-hours (the default), node-hours or wall-hours. The project is the job's
+    account; --tenant=<name> --create-missing makes projects and users that are unknown. Records that cannot be booked
+    go, with line and reason, to a file (--rejects). The whole import can be taken back: dca job undo --batch=<id>.
     """
     if input_format not in READERS:
         raise UsageError(f"--input-format {shown(input_format)} is not known; write {' or '.join(READERS)}.")
@@ -216,8 +218,8 @@ class _Import:
             return str(project.tenant)
         if not names.is_name(name, self.site.names):
             raise UsageError(
-                f"account {shown(name)} (line {job.line}) cannot be a project's name under the strict rule of these books; "
-                "allow such names with dca setup --names=extended, then import again."
+                f"account {shown(name)} (line {job.line}) cannot be a project's name under the strict rule of these "
+                "books; allow such names with dca setup --names=extended, then import again."
             )
         if not (self.create and self.tenant):
             return ""
@@ -241,7 +243,7 @@ class _Import:
             jobs = self._unremembered(self.waiting[owner])
             outcomes: list[Outcome] = self.session.decide(
                 IMPORT_WORDS,
-                lambda book, jobs=jobs: book_jobs(book, owner, jobs, self.manner),
+                partial(book_jobs, owner=owner, jobs=jobs, manner=self.manner),
                 stream=tenant_stream(owner),
                 details=f"batch {self.batch}, {self.manner.unit}",
             )
@@ -354,22 +356,21 @@ def rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
 def undo(session: Session, batch: Text) -> dict[str, Any]:
     """Take back all charges of an import by counter-records; safe to repeat.
 
-    Each part goes back to where it was taken from, and the bills of those days read as if the jobs had not come in. Holds
-    that the import settled stay settled. The same log can then be imported again.
+    Each part goes back to where it was taken from, and the bills of those days read as if the jobs had not come in.
+    Holds that the import settled stay settled. The same log can then be imported again.
     """
     order = ("id",)
     where = (Condition("batch", "eq", batch), Condition("source", "eq", IMPORT))
     undone = known = cost = 0
     after: tuple[str, ...] | None = None
     while True:
-        page: list[Transaction] = session.ask(
-            lambda book, after=after: book.reader.find(Query(TRANSACTION, where, order, AT_ONCE, after))
-        )
+        query = Query(TRANSACTION, where, order, AT_ONCE, after)
+        page: list[Transaction] = session.ask(partial(_found, query=query))
         for owner, group in groupby(page, key=lambda record: record.tenant):
             charges = list(group)
             counters: list[Transaction] = session.decide(
                 UNDO_WORDS,
-                lambda book, charges=charges: _take_back(book, charges),
+                partial(_take_back, charges=charges),
                 stream=tenant_stream(owner),
                 details=f"batch {batch}",
             )
@@ -381,8 +382,14 @@ def undo(session: Session, batch: Text) -> dict[str, Any]:
             break
         after = (page[-1].id,)
     if not undone and not known:
-        raise NotFoundError(f"there is no batch {shown(batch)}; dca transaction list shows the batch of each transaction.")
+        raise NotFoundError(
+            f"there is no batch {shown(batch)}; dca transaction list shows the batch of each transaction."
+        )
     return {"batch": batch, "undone": undone, "known": known, "cost": Decimal(cost)}
+
+
+def _found(book: Book, query: Query) -> list[Transaction]:
+    return book.reader.find(query)
 
 
 def _take_back(book: Book, charges: list[Transaction]) -> list[Transaction]:

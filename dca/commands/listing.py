@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from dca.core.errors import NotFoundError
 from dca.core.model import ACTIVE, DISABLED, Association, Project, Tenant
-from dca.core.names import folded
 from dca.core.money import Decimal
+from dca.core.names import folded
 from dca.store.port import Condition, Query
 from dca.store.schema import ASSOCIATION, PROJECT, TENANT
 

@@ -39,7 +39,7 @@ def show(
     if time_period is not None:
         period = book.period(time_period)
         where += [Condition("time", "ge", period.begin), Condition("time", "lt", period.end)]
-    found = book.reader.log(LogQuery(tuple(where), limit, unmark(after, "isi")))  # type: ignore[arg-type]
+    found = book.reader.log(LogQuery(tuple(where), limit, unmark(after, "isi")))
     return {"log": [_line(entry) for entry in found], **mark(found, ("-time", "stream", "-seq"), limit)}
 
 

@@ -10,8 +10,8 @@ from dca.core import ledger, money
 from dca.core.errors import RefusedError, UsageError
 from dca.core.ledger import Accounts
 from dca.core.model import ENABLED, Claim, Project
-from dca.core.names import SECONDS_MAX, check_name, folded, shown
 from dca.core.money import Decimal
+from dca.core.names import SECONDS_MAX, check_name, folded, shown
 from dca.store.schema import CLAIM, PROJECT
 
 if TYPE_CHECKING:
@@ -65,7 +65,12 @@ def disable(book: Book, project: Name) -> dict[str, Any]:
 
 
 def movebudget(
-    book: Book, from_: Name, to: Name, type: Text, balance: Amount = 0, credit: Amount = 0  # noqa: A002 -- the option
+    book: Book,
+    from_: Name,
+    to: Name,
+    type: Text,
+    balance: Amount = 0,
+    credit: Amount = 0,  # noqa: A002 -- the option
 ) -> dict[str, Any]:
     """Move earmarked money: t2p from tenant to project, p2t back, p2p between two projects of one tenant.
 
@@ -121,7 +126,8 @@ def _of_tenant(book: Book, project: str, tenant: str) -> Accounts:
 def show(book: Book, project: Name, needs: Seconds | None = None, cores: Count = 1) -> dict[str, Any]:
     """Show what a project has: settled, held and free.
 
-    With --needs=<estimate> the exit status tells whether a job of that many seconds (times --cores) can be afforded: 0 or 1.
+    With --needs=<estimate> the exit status tells whether a job of that many seconds (times --cores) can be afforded:
+    0 or 1.
     """
     accounts = book.accounts(project)
     answer = {"project": {**figures.project(accounts.project, accounts.tenant), "rate": Decimal(book.site().rate)}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,8 @@ from dca.core import clock, ledger
 from dca.core.errors import NotFoundError, RefusedError
 from dca.core.ledger import Accounts
 from dca.core.model import OPEN, RELEASED, Hold, hold_id, tenant_stream
-from dca.core.names import EXTENDED, is_name, shown
 from dca.core.money import Decimal
+from dca.core.names import EXTENDED, is_name, shown
 from dca.store.port import Condition, Query
 from dca.store.schema import HOLD, PROJECT
 
@@ -76,12 +77,9 @@ def _release_old(session: Session, days: int, tenant: str | None) -> dict[str, A
     for owner, group in groupby(found, key=lambda record: record.tenant):
         ids = [record.id for record in group]
         for begin in range(0, len(ids), AT_ONCE):
-            released += session.decide(
-                WORDS,
-                lambda book, some=ids[begin : begin + AT_ONCE]: _close_open(book, some),
-                stream=tenant_stream(owner),
-                details=f"all holds older than {days} days",
-            )
+            work = partial(_close_open, ids=ids[begin : begin + AT_ONCE])
+            details = f"all holds older than {days} days"
+            released += session.decide(WORDS, work, stream=tenant_stream(owner), details=details)
     names = session.ask(lambda book: book.names_of(PROJECT, [record.project for record in released]))
     return {
         "released": len(released),

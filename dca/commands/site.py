@@ -65,8 +65,7 @@ def _settle(book: Book, names_rule: str | None, timezone: str | None, cluster: s
     site = book.site()
     if names_rule == names.STRICT and site.names == names.EXTENDED:
         raise RefusedError("the rule for names can be widened once, and never back.")
-    given = {"names": names_rule, "zone": timezone, "cluster": cluster}
-    site = site._replace(**{name: value for name, value in given.items() if value is not None})
+    site = site._replace(names=names_rule or site.names, zone=timezone or site.zone, cluster=cluster or site.cluster)
     book.put(site)
     return {"timezone": site.zone, "names": site.names, "cluster": site.cluster}
 

@@ -11,7 +11,6 @@ from dca.commands import figures
 from dca.core import clock, ledger, money
 from dca.core.errors import RefusedError, UsageError
 from dca.core.ledger import Accounts, Usage
-from dca.core.money import Decimal
 from dca.core.model import (
     CHARGE,
     IMPORT,
@@ -22,6 +21,7 @@ from dca.core.model import (
     charge_id,
     hold_id,
 )
+from dca.core.money import Decimal
 from dca.core.names import SECONDS_MAX, folded, shown
 from dca.store.port import Condition, Query
 from dca.store.schema import ASSOCIATION, HOLD, PROJECT, TENANT, TRANSACTION
@@ -100,8 +100,7 @@ def _hold_answer(record: Hold, accounts: Accounts) -> dict[str, Any]:
 def _same_hold(existing: Hold, accounts: Accounts, user: str, seconds: int) -> dict[str, Any]:
     if (existing.project, existing.user, existing.estimate) != (accounts.project.id, user, seconds):
         raise RefusedError(
-            f"a hold for job {existing.job} exists already with another project, user or estimate; "
-            "a key names one job."
+            f"a hold for job {existing.job} exists already with another project, user or estimate; a key names one job."
         )
     return {**_hold_answer(existing, accounts), "repeated": True}
 
@@ -181,9 +180,7 @@ def _charge_answer(book: Book, record: Transaction, accounts: Accounts) -> dict[
     }
 
 
-def _same_charge(
-    book: Book, existing: Transaction, usage: Usage, accounts: Accounts, *, exact: bool
-) -> dict[str, Any]:
+def _same_charge(book: Book, existing: Transaction, usage: Usage, accounts: Accounts, *, exact: bool) -> dict[str, Any]:
     """Answer a charge that is booked already; a job that an import charged is known whatever the hook measured."""
     same = (existing.project, existing.user) == (accounts.project.id, usage.user) and (
         existing.source == IMPORT
@@ -248,7 +245,10 @@ def show(
     order = ("-end", "id")
     found: list[Transaction] = book.reader.find(Query(TRANSACTION, tuple(where), order, limit, unmark(after, "is")))
     projects = book.names_of(PROJECT, [record.project for record in found])
-    ids = {f"{record.project}:{record.user}": association_id(record.tenant, record.project, record.user) for record in found}
+    ids = {
+        f"{record.project}:{record.user}": association_id(record.tenant, record.project, record.user)
+        for record in found
+    }
     given = book.names_of(ASSOCIATION, list(ids.values()))
     users = {pair: given[record_id] for pair, record_id in ids.items()}
     return {

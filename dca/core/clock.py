@@ -21,7 +21,8 @@ LAST = {"last_day": DAY, "last_week": 7 * DAY, "last_month": 30 * DAY}
 
 _EPOCH = re.compile(r"[0-9]{1,12}", re.ASCII)
 _MOMENT = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[ T]([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?)?(Z|[+-][0-9]{2}:?[0-9]{2})?", re.ASCII
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[ T]([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?)?(Z|[+-][0-9]{2}:?[0-9]{2})?",
+    re.ASCII,
 )
 _UTC_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -80,7 +81,9 @@ def _localized(naive: datetime, place: tzinfo, text: str) -> datetime:
     """Place a wall-clock time in its zone: the first of two that read alike; one that no clock showed is an error."""
     moment = naive.replace(tzinfo=place)
     if moment.astimezone(UTC).astimezone(place).replace(tzinfo=None) != naive:
-        raise UsageError(f"the time {shown(text)} does not exist in the zone {place}: the clocks were set forward over it.")
+        raise UsageError(
+            f"the time {shown(text)} does not exist in the zone {place}: the clocks were set forward over it."
+        )
     return moment
 
 
@@ -118,7 +121,9 @@ def _hour_begin(text: str, zone_name: str) -> int | None:
     """Return the instant at which the local hour 'YYYY-MM-DDTHH' begins, or None where that hour is no plain one."""
     begin = datetime.strptime(text, "%Y-%m-%dT%H").replace(tzinfo=zone(zone_name))
     final = begin.replace(minute=59, second=59)
-    plain = begin.utcoffset() == final.utcoffset() == begin.replace(fold=1).utcoffset() == final.replace(fold=1).utcoffset()
+    plain = (
+        begin.utcoffset() == final.utcoffset() == begin.replace(fold=1).utcoffset() == final.replace(fold=1).utcoffset()
+    )
     return milliseconds(begin) if plain else None
 
 
@@ -164,7 +169,8 @@ def period(text: str, now: int, zone_name: str) -> Period:
     first, comma, last = plain.partition(",")
     if not comma:
         raise UsageError(
-            f"period {shown(text)} is not understood; write last_day, last_week, last_month or two dates as YYYY-MM-DD,YYYY-MM-DD."
+            f"period {shown(text)} is not understood; write last_day, last_week, last_month "
+            "or two dates as YYYY-MM-DD,YYYY-MM-DD."
         )
     begin, final = calendar_date(first), calendar_date(last)
     if begin > final:

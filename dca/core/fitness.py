@@ -5,11 +5,13 @@ An unfit entry was forged or damaged; it is void, which means that it changes no
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 from dca.core import ledger, money
 from dca.core.errors import DcaError
 from dca.core.model import (
     CHARGE,
+    ENABLED,
     GLOBAL_STREAM,
     IMPORT,
     OPEN,
@@ -61,7 +63,7 @@ def _misplaced(stream: str, seq: int, changes: Collection[Change], kinds: Collec
             return f"the {kind} {record.id} is not new in it"
         if was is not None and was.id != record.id:
             return f"the {kind} {record.id} replaces another, {was.id}"
-        amounts = [value for field, value in zip(record._fields, record, strict=True) if field in _AMOUNTS]
+        amounts: list[int] = [value for field, value in record._asdict().items() if field in _AMOUNTS]
         if any(abs(amount) > money.AMOUNT_MAX for amount in amounts):
             return f"an amount of the {kind} {record.id} is out of range"
     return ""
@@ -115,67 +117,85 @@ def _transactions_flaw(changes: Iterable[Change]) -> str:
     return ""
 
 
-def _projects_flaw(command: str, changes: Collection[Change]) -> str:
-    spent: dict[str, list[Transaction]] = defaultdict(list)
-    held: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    projects: dict[str, Change] = {}
-    for change in changes:
-        record, was = change.record, change.was
+class _Doings(NamedTuple):
+    """What an entry does to one project: its transactions, and the amount and number by which its holds change."""
+
+    transactions: list[Transaction]
+    held: list[int]
+
+
+def _doings(changes: Iterable[Change]) -> dict[str, _Doings]:
+    found: dict[str, _Doings] = defaultdict(lambda: _Doings([], [0, 0]))
+    for _, record, was in changes:
         if isinstance(record, Transaction):
-            spent[record.project].append(record)
+            found[record.project].transactions.append(record)
         elif isinstance(record, Hold):
             sign = 1 if was is None else -1
-            held[record.project][0] += sign * record.amount
-            held[record.project][1] += sign
-        elif isinstance(record, Project):
-            projects[record.id] = change
-    missing = (spent.keys() | held.keys()) - projects.keys()
-    if missing:
-        return f"the project {min(missing)} is charged or held but not changed"
+            found[record.project].held[0] += sign * record.amount
+            found[record.project].held[1] += sign
+    return found
+
+
+def _projects_flaw(command: str, changes: Collection[Change]) -> str:
+    doings = _doings(changes)
+    projects = {change.record.id: change for change in changes if isinstance(change.record, Project)}
+    for name, (transactions, held) in doings.items():
+        if name not in projects and (
+            held != [0, 0] or any(one.project_balance or one.project_credit for one in transactions)
+        ):
+            return f"the project {name} is charged or held but not changed"
     for name, (_, record, was) in projects.items():
         assert isinstance(record, Project), record
-        before = was if isinstance(was, Project) else record._replace(balance=0, credit=0, requested=0, holds_open=0)
-        if (record.tenant, record.created) != (before.tenant, before.created):
-            return f"project {name} changes its tenant"
-        if [record.requested - before.requested, record.holds_open - before.holds_open] != held[name]:
-            return f"the held amount of project {name} is not what its holds say"
-        balance, credit = before.balance, before.credit
-        for transaction in spent[name]:
-            parts = ledger.Parts(transaction.project_balance, transaction.project_credit)
-            if transaction.source != UNDO and parts != ledger.split(balance, credit, transaction.cost):
-                return f"transaction {transaction.id} takes from the project in the wrong order"
-            balance, credit = balance - parts.balance, credit - parts.credit
-        if command not in MOVES_EARMARKS and (record.balance, record.credit) != (balance, credit):
-            return f"the figures of project {name} are not what its transactions say"
+        flawed = _project_flaw(command, record, was if isinstance(was, Project) else None, doings[name])
+        if flawed:
+            return flawed
     return ""
+
+
+def _project_flaw(command: str, record: Project, was: Project | None, doings: _Doings) -> str:
+    before = was or record._replace(balance=0, credit=0, requested=0, holds_open=0)
+    if (record.tenant, record.name, record.created) != (before.tenant, before.name, before.created):
+        return f"project {record.id} changes its tenant or name"
+    if [record.requested - before.requested, record.holds_open - before.holds_open] != doings.held:
+        return f"the held amount of project {record.id} is not what its holds say"
+    balance, credit = before.balance, before.credit
+    for transaction in doings.transactions:
+        parts = ledger.Parts(transaction.project_balance, transaction.project_credit)
+        if transaction.source != UNDO and parts != ledger.split(balance, credit, transaction.cost):
+            return f"transaction {transaction.id} takes from the project in the wrong order"
+        balance, credit = balance - parts.balance, credit - parts.credit
+    if command not in MOVES_EARMARKS and (record.balance, record.credit) != (balance, credit):
+        return f"the figures of project {record.id} are not what its transactions say"
+    return ""
+
+
+NO_TENANT = Tenant("", "", 0, 0, 0, 0, 0, ENABLED, 0)
 
 
 def _tenant_flaw(command: str, changes: Collection[Change]) -> str:
     tenant = next((change for change in changes if isinstance(change.record, Tenant)), None)
-    projects = [change for change in changes if isinstance(change.record, Project)]
-    transactions = [change.record for change in changes if isinstance(change.record, Transaction)]
-    paid = sum(change.record.amount for change in changes if isinstance(change.record, Payment))
-    if tenant is None:
-        return "the tenant is charged or paid for but not changed" if projects or transactions or paid else ""
-    record, was = tenant.record, tenant.was
+    record = tenant.record if tenant is not None else NO_TENANT
     assert isinstance(record, Tenant), record
+    was = tenant.was if tenant is not None else NO_TENANT
     empty = record._replace(balance=0, credit=0, allocated_balance=0, allocated_credit=0, holds_open=0)
     before = was if isinstance(was, Tenant) else empty
     expected = before
-    for _, project, project_was in projects:
-        assert isinstance(project, Project), project
-        expected = ledger.with_project(expected, project_was if isinstance(project_was, Project) else None, project)
-    balance, credit = before.balance + paid, before.credit
-    for transaction in transactions:
+    for _, project, project_was in changes:
+        if isinstance(project, Project):
+            expected = ledger.with_project(expected, project_was if isinstance(project_was, Project) else None, project)
+    balance = before.balance + sum(change.record.amount for change in changes if isinstance(change.record, Payment))
+    credit = before.credit
+    for _, transaction, _ in changes:
+        if not isinstance(transaction, Transaction):
+            continue
         parts = ledger.Parts(transaction.tenant_balance, transaction.tenant_credit)
         if transaction.source != UNDO and parts != ledger.split(balance, credit, transaction.cost):
             return f"transaction {transaction.id} takes from the tenant in the wrong order"
         balance, credit = balance - parts.balance, credit - parts.credit
     if command in SETS_CREDIT:
         credit = record.credit
-    expected = expected._replace(balance=balance, credit=credit, state=record.state)
-    if record != expected:
-        return f"the figures of tenant {record.id} are not what the entry's other records say"
+    if record != expected._replace(balance=balance, credit=credit, state=record.state):
+        return "the figures of the tenant are not what the entry's other records say"
     if command in MOVES_EARMARKS:
         ledger.check_allocation(before, record)
     return ""

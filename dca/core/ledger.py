@@ -251,9 +251,7 @@ def charge(
     return accounts, transaction, settled
 
 
-def reverse(
-    accounts: Accounts, charged: Transaction, booking: Booking, source: str
-) -> tuple[Accounts, Transaction]:
+def reverse(accounts: Accounts, charged: Transaction, booking: Booking, source: str) -> tuple[Accounts, Transaction]:
     """Take a transaction back by its counter-record, which gives each part back to where it was taken from."""
     on_project = Parts(-charged.project_balance, -charged.project_credit)
     on_tenant = Parts(-charged.tenant_balance, -charged.tenant_credit)

@@ -40,7 +40,12 @@ def parse(text: str, what: str = "amount") -> int:
     negative = plain.startswith("-")
     digits = plain[1:] if negative or plain.startswith("+") else plain
     whole, dot, fraction = digits.partition(".")
-    if not (whole + fraction) or not (whole + fraction).isascii() or not (whole + fraction).isdigit() or len(digits) > 40:
+    if (
+        not (whole + fraction)
+        or not (whole + fraction).isascii()
+        or not (whole + fraction).isdigit()
+        or len(digits) > 40
+    ):
         hint = " (write a dot, no thousands separator)" if "," in text else ""
         raise UsageError(f"{what} {shown(text)} is not a number such as 12.50{hint}.")
     if dot and not fraction:

@@ -7,11 +7,21 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from dca.core.errors import DamagedError, DcaError
+from dca.core.errors import DcaError, UnreachableError
 from dca.core.model import GLOBAL_STREAM, TENANT_STREAM_PREFIX
 from dca.store import elastic_search as searches
 from dca.store import protocol
-from dca.store.elastic_door import CONFLICT, MISSING, OVERLOADED, PASSING, TOO_LARGE, Address, Answer, Door, NoAnswerError
+from dca.store.elastic_door import (
+    CONFLICT,
+    OVERLOADED,
+    PASSING,
+    PAUSE_SECONDS,
+    PAUSE_SECONDS_MAX,
+    TOO_LARGE,
+    Address,
+    Door,
+    NoAnswerError,
+)
 from dca.store.port import EMPTY_HEAD, LogQuery, Query, total
 from dca.store.protocol import (
     CREATED,
@@ -34,7 +44,7 @@ from dca.store.protocol import (
 from dca.store.schema import KINDS, LOG, SITE, TENANT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from dca.store.entry import Permitted
     from dca.store.port import Decision, Entry, Head, Reader, Sum, Sums
@@ -46,7 +56,6 @@ T = TypeVar("T")
 
 PAGE = 10_000
 """Hits that Elasticsearch returns at once."""
-LOG_PAGE = 1_000
 GETS_MAX = 1_000
 ENTRIES_MAX = 100
 """Entries read at once; one may be 2 MB."""
@@ -68,6 +77,10 @@ class ElasticStore:
     def read(self, question: Callable[[Reader], T]) -> T:
         """Answer a question."""
         return self.drive(protocol.read(question, self._permitted))
+
+    def preview(self, question: Callable[[Reader], T]) -> T:
+        """Answer a question."""
+        return self.read(question)
 
     def write(self, decide: Callable[[Reader], Decision]) -> Decision:
         """Decide and commit."""
@@ -159,10 +172,8 @@ class ElasticStore:
         for begin in range(0, len(keys), GETS_MAX):
             some = keys[begin : begin + GETS_MAX]
             body = {"docs": [{"_index": self._alias(kind), "_id": record_id} for kind, record_id in some]}
-            answer = self._door.ask("read the books", "POST", "/_mget", body, until=until)
+            answer = self._door.ask("read the books", "POST", "/_mget", body, until=until, fault=searches.fault)
             for (kind, _), document in zip(some, answer["docs"], strict=True):
-                if "error" in document:
-                    raise self._door.refusal(Answer(document.get("status", MISSING), document, self._door.hosts), "read the books")
                 found.append(searches.found(kind, document) if document["found"] else None)
         return found
 
@@ -190,8 +201,7 @@ class ElasticStore:
         statuses = [FAILED] * len(items)
         waiting, size = list(range(len(items))), len(items)
         pause = 0.0
-        while waiting and time.monotonic() + pause < until:
-            time.sleep(pause)
+        while waiting and time.monotonic() < until:
             batch, later = waiting[:size], waiting[size:]
             try:
                 results = self._bulk([items[number] for number in batch], until)
@@ -199,12 +209,13 @@ class ElasticStore:
                 return statuses
             again = []
             for number, status in zip(batch, results, strict=True):
-                if status in PASSING or status == TOO_LARGE:
+                if status in PASSING or (status == TOO_LARGE and len(batch) > 1):
                     again.append(number)
                 else:
                     statuses[number] = _written(items[number], status)
             if again:
-                size, pause = max(1, len(batch) // 2), min(2 * pause + 0.05, 1.0)
+                size, pause = max(1, len(batch) // 2), min(2 * pause + PAUSE_SECONDS, PAUSE_SECONDS_MAX)
+                time.sleep(pause)
             waiting = again + later
         return statuses
 
@@ -260,19 +271,20 @@ class ElasticStore:
         doing = "refresh the search"
         _whole(self._door.ask(doing, "POST", path, until=until), doing)
 
-    def _hits(self, kind: str, body: dict[str, Any], limit: int | None, until: float) -> Iterator[Any]:
-        """Yield what a search hits, page by page; more than a page is read from one point in time."""
-        page = LOG_PAGE if kind == LOG else PAGE
-        if limit is not None and limit <= page:
-            return iter(self._page(f"/{self._alias(kind)}", {**body, "size": limit}, until))
-        return self._pages(kind, body, limit, page, until)
+    def _hits(self, kind: str, body: dict[str, Any], limit: int | None, until: float) -> Iterable[Any]:
+        """Return what a search hits; more than a page is read from one point in time."""
+        size = PAGE if limit is None else min(PAGE, limit)
+        hits = self._page(f"/{self._alias(kind)}", {**body, "size": size}, until)
+        if len(hits) < PAGE or limit == PAGE:
+            return hits
+        return self._pages(kind, body, limit, until)
 
-    def _pages(self, kind: str, body: dict[str, Any], limit: int | None, page: int, until: float) -> Iterator[Any]:
+    def _pages(self, kind: str, body: dict[str, Any], limit: int | None, until: float) -> Iterator[Any]:
         path = f"/{self._alias(kind)}/_pit?keep_alive={POINT_IN_TIME}&allow_partial_search_results=false"
         point = {"id": self._door.ask("search", "POST", path, until=until)["id"], "keep_alive": POINT_IN_TIME}
         try:
             while limit is None or limit > 0:
-                size = page if limit is None else min(page, limit)
+                size = PAGE if limit is None else min(PAGE, limit)
                 hits = self._page("", {**body, "size": size, "pit": point}, until)
                 yield from hits
                 if len(hits) < size:
@@ -334,5 +346,5 @@ def _written(item: Item, status: int) -> str:
 def _whole(answer: dict[str, Any], doing: str) -> dict[str, Any]:
     """Return an answer in which no part failed: an answer from some of the shards is none."""
     if answer["_shards"]["failed"] or answer.get("timed_out"):
-        raise DamagedError(f"cannot {doing}: some shards did not answer; look at the health of Elasticsearch and try again.")
+        raise UnreachableError(f"cannot {doing}: some shards failed; look at the health of Elasticsearch and try again.")
     return answer

@@ -11,13 +11,12 @@ import random
 import re
 import time
 from base64 import b64encode
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from dca.core.errors import BusyError, DcaError, DeniedError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from elastic_transport import NodeConfig, Transport
 
 CONNECT_SECONDS_MAX = 5.0
@@ -70,6 +69,9 @@ class Answer(NamedTuple):
         return " ".join(str(reason or "").split())[:REASON_LENGTH_MAX]
 
 
+Fault = Callable[[Answer], Answer]
+
+
 class NoAnswerError(UnreachableError):
     """A request was sent, and whether it was carried out is not known."""
 
@@ -92,6 +94,7 @@ class Door:
         self.address = address
         self._failures = (TransportError, ValueError, OSError)
         self._verified = False
+        self._others = len(address.hosts) > 1
         try:
             nodes = [_node(host, address) for host in address.hosts]
             self._transport: Transport = Transport(nodes, max_retries=0, retry_on_status=(), meta_header=False)
@@ -124,13 +127,18 @@ class Door:
                     raise
         raise AssertionError
 
-    def ask(self, doing: str, method: str, path: str, body: Any = None, *, until: float) -> Any:
-        """Send a request that may be sent again, until a deadline; return the body of the answer, or raise what it says."""
+    def ask(
+        self, doing: str, method: str, path: str, body: Any = None, *, until: float, fault: Fault = lambda answer: answer
+    ) -> Any:
+        """Send a request that may be sent again, until a deadline; return the body of the answer, or raise what it says.
+
+        fault returns what is wrong in a good answer, as if it had been the answer.
+        """
         pause = PAUSE_SECONDS
         while True:
             left = until - time.monotonic()
             try:
-                answer = self.call(doing, method, path, body, seconds=left / 2 if len(self.address.hosts) > 1 else left)
+                answer = fault(self.call(doing, method, path, body, seconds=left / 2 if self._others else left))
                 if answer.status not in PASSING:
                     return self.body_of(answer, doing)
                 error: DcaError = self.refusal(answer, doing)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from dca.core.errors import DamagedError
 from dca.store import entry as entries
+from dca.store.elastic_door import MISSING, Answer
 from dca.store.indices import HEAD_CARRIERS
 from dca.store.port import EMPTY_HEAD, Condition, Entry, Head, LogQuery, Query, Sum, Sums
 from dca.store.protocol import Found
@@ -16,6 +17,9 @@ GROUPS_MAX = 5_000
 """Groups of a summing search on one page."""
 EXACT = 2**53
 """Elasticsearch adds in doubles, which are exact below this."""
+
+NOT_READY = 503
+LASTING = frozenset(("index_not_found_exception", "security_exception"))
 
 _RANGES = {"lt": "lt", "le": "lte", "gt": "gt", "ge": "gte"}
 _LOG_SORT: list[dict[str, Any]] = [
@@ -64,6 +68,15 @@ def log_body(query: LogQuery) -> dict[str, Any]:
     if query.after is not None:
         body["search_after"] = list(query.after)
     return body
+
+
+def fault(answer: Answer) -> Answer:
+    """Return what is wrong with one of many documents that were read together, if anything is."""
+    for document in answer.body["docs"] if answer.status < 300 else ():  # noqa: PLR2004 -- the good ones
+        if "error" in document:
+            wrong = Answer(NOT_READY, document, answer.host)
+            return wrong if wrong.kind not in LASTING else wrong._replace(status=MISSING)
+    return answer
 
 
 def found(kind: str, document: Mapping[str, Any]) -> Found:
@@ -204,7 +217,7 @@ def _exact(stats: Mapping[str, Any]) -> bool:
     if least is None:
         return True
     if least >= 0 or most <= 0:
-        return abs(stats["sum"]) < EXACT
+        return bool(abs(stats["sum"]) < EXACT)
     return bool(stats["count"] * max(-least, most) < EXACT)
 
 

@@ -84,7 +84,7 @@ def entry_time(now: int, end: Head) -> int:
     """Return the time of the next entry: the own clock's, but never before the entry it follows."""
     if end.time - now > CLOCK_BEHIND_MAX:
         raise UnreachableError(
-            f"this machine's clock says {iso(now)}, the last entry was written at {iso(end.time)}; set the clock right.",
+            f"this machine's clock says {iso(now)}, the last entry was written at {iso(end.time)}; set the clock."
         )
     return max(now, end.time)
 
@@ -92,7 +92,9 @@ def entry_time(now: int, end: Head) -> int:
 def seal(draft: Draft, end: Head) -> tuple[Entry, str]:
     """Make a draft the next entry of its stream; return it with its changes as canonical JSON."""
     if len(draft.changes) > CHANGES_MAX:
-        raise RefusedError(f"this would change {len(draft.changes)} records at once; at most {CHANGES_MAX} are possible.")
+        raise RefusedError(
+            f"this would change {len(draft.changes)} records at once; at most {CHANGES_MAX} are possible."
+        )
     changes = changes_text(draft.changes)
     if len(changes) > ENTRY_BYTES_MAX:
         raise RefusedError(f"this would write {len(changes)} bytes at once; at most {ENTRY_BYTES_MAX} are possible.")

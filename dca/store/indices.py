@@ -50,6 +50,8 @@ _SETTINGS: dict[str, Any] = {
         "auto_expand_replicas": "0-1",
         "translog": {"durability": "request"},
         "mapping": {"coerce": False},
+        "default_pipeline": "_none",
+        "final_pipeline": "_none",
     }
 }
 
@@ -68,7 +70,7 @@ def index_settings(name: str) -> dict[str, Any]:
 
 def _properties(name: str) -> dict[str, Any]:
     kind = KINDS[name]
-    properties = {}
+    properties: dict[str, Any] = {}
     for field, of in FIELD_TYPES[name].items():
         if field in kind.dates:
             properties[field] = _INSTANT

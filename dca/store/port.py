@@ -2,14 +2,14 @@
 
 The contract, tested on every adapter by one suite:
 
-* A write calls the decision with a reader of the books as they are, possibly several times; what it decides is committed
-  whole or not at all, as the next entry of one stream, and only if nothing it read of that stream has changed since.
+* A write calls the decision with a reader of the books as they are, possibly several times; what it decides is
+  committed whole or not at all, as the next entry of one stream, and only if nothing it read of it has changed since.
 * A read sees, for each stream, all that was acknowledged before it began, and a prefix of that stream's entries.
 * A decision must depend on nothing but its reader, and must not change anything itself.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from operator import eq, ge, gt, itemgetter, le, lt
+from operator import attrgetter, eq, ge, gt, itemgetter, le, lt
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from dca.core.clock import Day
@@ -128,7 +128,7 @@ class Sum(NamedTuple):
     day: int
     group: tuple[Any, ...]
     sums: tuple[int, ...]
-    count: int
+    records: int
 
 
 class LogQuery(NamedTuple):
@@ -206,7 +206,7 @@ def ordered(records: Iterable[Any], order: Sequence[str]) -> list[Any]:
     """Return records in an order of fields, a leading '-' meaning descending."""
     result = list(records)
     for name in reversed(order):
-        result.sort(key=lambda record, field=name.lstrip("-"): getattr(record, field), reverse=name.startswith("-"))
+        result.sort(key=attrgetter(name.lstrip("-")), reverse=name.startswith("-"))
     return result
 
 
@@ -236,7 +236,9 @@ def total(records: Iterable[Any], request: Sums) -> list[Sum]:
         day = day_number(record, request)
         if day is None:
             continue
-        row = rows.setdefault((day, tuple(getattr(record, name) for name in request.group)), [0] * len(request.fields) + [0])
+        row = rows.setdefault(
+            (day, tuple(getattr(record, name) for name in request.group)), [0] * len(request.fields) + [0]
+        )
         for position, name in enumerate(request.fields):
             row[position] += getattr(record, name)
         row[-1] += 1
@@ -258,7 +260,7 @@ def add_sums(rows: Iterable[Sum], further: Iterable[Sum]) -> list[Sum]:
         old = added.get((row.day, row.group))
         if old is not None:
             sums = tuple(a + b for a, b in zip(old.sums, row.sums, strict=True))
-            row = Sum(row.day, row.group, sums, old.count + row.count)  # noqa: PLW2901 -- the sum takes the row's place
+            row = Sum(row.day, row.group, sums, old.records + row.records)  # noqa: PLW2901 -- the sum takes the row's place
         added[row.day, row.group] = row
     return [added[key] for key in sorted(added)]
 

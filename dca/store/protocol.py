@@ -8,6 +8,7 @@ the Elasticsearch adapter and the exhaustive test drive the same code. The order
 """
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from dca.core.errors import BusyError, DcaError, DeniedError, OutcomeUnknownError
@@ -175,6 +176,14 @@ def record_stream(record: Any) -> str:
     return tenant_stream(record.tenant if hasattr(record, "tenant") else record.id)
 
 
+def _only_stream(query: Query) -> str:
+    """Return the stream to which all that a search can find belongs; empty where there may be several."""
+    if query.kind in (RATE, SITE):
+        return GLOBAL_STREAM
+    owner = "id" if query.kind == TENANT else "tenant"
+    return next((tenant_stream(value) for field, op, value in query.where if (field, op) == (owner, "eq")), "")
+
+
 class View:
     """The books as one command has read them so far: documents, and the later entries laid over them."""
 
@@ -200,7 +209,9 @@ class View:
         if kind in (PROJECT, CLAIM):
             owners = {tenant_stream(self.routes[record_id]) for record_id in ids if self.routes[record_id]}
             if owners - self.heads.keys():
-                raise Missing(streams=sorted(owners - self.heads.keys()))
+                for key in keys:
+                    del self.documents[key]  # read before the head of its stream, which a claim has just gone over to
+                raise Missing(keys=keys)
         return [self.record(key) for key in keys]
 
     def need(self, keys: Sequence[Key]) -> None:
@@ -233,15 +244,13 @@ class View:
 
     def find(self, query: Query) -> list[Any]:
         """Return what a search found, with the later entries laid over it, or ask for it."""
-        self._need_streams(query.where)
-        changed = {
-            record_id: record
-            for (kind, record_id), record in self.overlay.items()
-            if kind == query.kind
-        }
+        self._need_streams(query)
+        changed = {record_id: record for (kind, record_id), record in self.overlay.items() if kind == query.kind}
         wide = query._replace(limit=query.limit + len(changed))
         if wide not in self.found:
-            wider = [known for known in self.found if isinstance(known, Query) and known._replace(limit=wide.limit) == wide]
+            wider = [
+                known for known in self.found if isinstance(known, Query) and known._replace(limit=wide.limit) == wide
+            ]
             wide = next((known for known in wider if known.limit >= wide.limit), wide)
         if wide not in self.found:
             raise Missing(search=wide)
@@ -272,12 +281,11 @@ class View:
             raise Missing(search=query)
         return self.found[query]
 
-    def _need_streams(self, where: Sequence[Condition]) -> None:
-        for condition in where:
-            if condition.field == "tenant" and condition.op == "eq":
-                self.end(tenant_stream(condition.value))
-                return
-        if not self.everything:
+    def _need_streams(self, query: Query) -> None:
+        stream = _only_stream(query)
+        if stream:
+            self.end(stream)
+        elif not self.everything:
             raise Missing(everything=True)
 
     def learn(self, stream: str, found: Found | None) -> None:
@@ -334,13 +342,22 @@ def _fetch(view: View, missing: Missing) -> Steps[None]:
         for key, found in zip(keys, (yield Get(keys)), strict=True):
             view.documents[key] = found
     if missing.search is not None:
-        found = yield Search(missing.search, tuple(view.heads.items()))
-        yield from _read_heads(view, sorted(_foreign_streams(view, found)))
-        view.found[missing.search] = found
+        yield from _look(view, missing.search)
+
+
+def _look(view: View, request: Query | Sums | LogQuery) -> Steps[None]:
+    """Search, and again where a tenant turned up whose head was not known: its records may be older than that head."""
+    while True:
+        found = yield Search(request, tuple(view.heads.items()))
+        foreign = _foreign_streams(view, found)
+        if not foreign:
+            view.found[request] = found
+            return
+        yield from _read_heads(view, sorted(foreign))
 
 
 def _foreign_streams(view: View, found: Sequence[Any]) -> set[str]:
-    """Return the streams of records found whose heads are not known yet: their tenants are newer than the heads read."""
+    """Return the streams of records found whose heads are not known yet."""
     return {record_stream(one.record) for one in found if isinstance(one, Found)} - view.heads.keys()
 
 
@@ -482,6 +499,7 @@ def _claim(claim: Claim) -> Steps[bool]:
     while status == TIMED_OUT:
         if (yield Clock()) <= 0:
             raise BusyError("the store did not answer in time; nothing was changed, try again.")
+        yield Sleep(YOUNG_SECONDS)
         status = yield Create(CLAIM, claim.id, claim)
     if status == CREATED:
         return True
@@ -495,21 +513,31 @@ def _commit(entry: Entry) -> Steps[bool]:
     """Create the entry; tell whether it is in the log. After a time-out the same create is sent until it is settled."""
     document = entries.to_document(entry)
     status = yield Create(LOG, entry.id, document)
-    while status == TIMED_OUT:
-        if (yield Clock()) <= 0:
-            raise OutcomeUnknownError(
-                f"the store did not say in time whether entry {entry.seq} of stream {entry.stream} was written; "
-                f"ask later: dca log list --commit={entry.commit}",
-                stream=entry.stream,
-                seq=entry.seq,
-                commit=entry.commit,
-            )
-        yield Sleep(YOUNG_SECONDS)
-        status = yield Create(LOG, entry.id, document)
     if status == CREATED:
         return True
     if status == DENIED:
         raise DeniedError("these credentials may not write to the log; nothing was changed.")
+    try:
+        return (yield from _settle(entry, document, status))
+    except DcaError:
+        raise OutcomeUnknownError(
+            f"the store did not say in time whether entry {entry.seq} of stream {entry.stream} was written; "
+            f"ask later: dca log list --commit={entry.commit}",
+            stream=entry.stream,
+            seq=entry.seq,
+            commit=entry.commit,
+        ) from None
+
+
+def _settle(entry: Entry, document: dict[str, Any], status: str) -> Steps[bool]:
+    """Find out what became of a create that did not simply succeed; an error says that it cannot be told."""
+    while status == TIMED_OUT:
+        if (yield Clock()) <= 0:
+            raise BusyError("no answer.")
+        yield Sleep(YOUNG_SECONDS)
+        status = yield Create(LOG, entry.id, document)
+    if status == CREATED:
+        return True
     (found,) = yield Get(((LOG, entry.id),))
     return found is not None and found.record.get("commit") == entry.commit
 
@@ -545,7 +573,9 @@ def _carry_out(entry: Entry | None) -> Steps[bool]:
     doubtful = [item for item, status in zip(items, done, strict=True) if status == EXISTS and item.version == 0]
     if doubtful:
         found = yield Get(tuple((item.kind, item.id) for item in doubtful))
-        if any(document is None or document.record != item.record for item, document in zip(doubtful, found, strict=True)):
+        if any(
+            document is None or document.record != item.record for item, document in zip(doubtful, found, strict=True)
+        ):
             return False
     return all(status in (DONE, EXISTS) for status in done)
 
@@ -556,13 +586,13 @@ def _finish(view: View, stream: str) -> Steps[None]:
     The commit stands already, so nothing here fails the command: what cannot be written now, the next writer finishes.
     """
     *others, own = view.later[stream]
-    complete = yield from _carry_out(own.entry)
-    reached = view.heads[stream]
-    if others:
-        reached = yield from _help(stream, reached, others)
-    if not complete or reached.seq < own.end.seq - 1:
-        return
-    yield from _move_head(stream, own)
+    with suppress(DcaError):
+        complete = yield from _carry_out(own.entry)
+        reached = view.heads[stream]
+        if others:
+            reached = yield from _help(stream, reached, others)
+        if complete and reached.seq >= own.end.seq - 1:
+            yield from _move_head(stream, own)
 
 
 def _help(stream: str, reached: Head, others: Sequence[Later]) -> Steps[Head]:

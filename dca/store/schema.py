@@ -54,7 +54,12 @@ KINDS: dict[str, Kind] = {
             meaning="the cost of a job, or its counter-record",
         ),
         Kind(
-            PAYMENT, model.Payment, mutable=False, indexes=(("tenant", "time"),), dates=("time",), meaning="money received"
+            PAYMENT,
+            model.Payment,
+            mutable=False,
+            indexes=(("tenant", "time"),),
+            dates=("time",),
+            meaning="money received",
         ),
         Kind(RATE, model.Rate, mutable=False, dates=("time",), meaning="one setting of the rate"),
         Kind(SITE, model.Site, mutable=True, meaning="what holds for the whole site"),

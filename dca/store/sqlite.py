@@ -45,8 +45,8 @@ _SQL_TYPES = {int: "INTEGER", str: "TEXT"}
 _OPERATORS = {"eq": "=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _COLUMNS = {kind: ", ".join(f'"{name}"' for name in types) for kind, types in FIELD_TYPES.items()}
 _LOG_FIELDS = (
-    "stream", "seq", "time", "actor", "category", "action", "details", "tenant", "projects", "commit", "previous", "hash",
-    "schema", "changes",
+    "stream", "seq", "time", "actor", "category", "action", "details", "tenant", "projects", "commit", "previous",
+    "hash", "schema", "changes",
 )  # fmt: skip
 _LOG_COLUMNS = ", ".join(f'"{name}"' for name in _LOG_FIELDS)
 _INSERT = {
@@ -69,11 +69,14 @@ def ddl() -> list[str]:
         for index in kind.indexes:
             listed = ", ".join(f'"{name}"' for name in index)
             statements.append(f'CREATE INDEX "{kind.name}_{"_".join(index)}" ON "{kind.name}" ({listed})')
-    columns = ", ".join(f'"{name}" {"INTEGER" if name in ("seq", "time", "schema") else "TEXT"} NOT NULL' for name in _LOG_FIELDS)
+    columns = ", ".join(
+        f'"{name}" {"INTEGER" if name in ("seq", "time", "schema") else "TEXT"} NOT NULL' for name in _LOG_FIELDS
+    )
     statements += [
         f"CREATE TABLE log ({columns}, UNIQUE (stream, seq)) STRICT",
         'CREATE INDEX log_time ON log ("time")',
-        "CREATE TABLE head (stream TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL, time INTEGER NOT NULL) STRICT",
+        "CREATE TABLE head (stream TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL, time INTEGER NOT NULL) "
+        "STRICT",
         f"PRAGMA application_id = {APPLICATION_ID}",
         f"PRAGMA user_version = {VERSION}",
     ]
@@ -92,7 +95,7 @@ class SqliteStore:
         network_allowed: bool = False,
         created: Callable[[Path], None] = lambda path: None,
     ) -> None:
-        """Name the file, which is opened when first used and made by the first write; created is told when it is made."""
+        """Name the file: opened when first used, made by the first write; created is told when it is made."""
         self.path = path
         self._actor = actor
         self._wait_seconds = wait_seconds
@@ -181,15 +184,15 @@ class SqliteStore:
         kind = _file_system(folder)
         if kind in NETWORK_FILE_SYSTEMS and not self._network_allowed:
             raise UnreachableError(
-                f"{self.path} lies on a network file system ({kind}), where SQLite cannot keep books safely; choose a local "
-                "disk, or set network_file_system = true in the config if all writers are on this machine."
+                f"{self.path} lies on a network file system ({kind}), where SQLite cannot keep books safely; choose a "
+                "local disk, or set network_file_system = true in the config if all writers are on this machine."
             )
 
     def _open(self, *, create: bool = False) -> sqlite3.Connection:
         exists = self.path.exists() and self.path.stat().st_size > 0
         if not exists and not create:
             raise UnreachableError(
-                f"there are no books at {self.path} yet; run dca setup, or name the right store in DCA_STORE or the config."
+                f"there are no books at {self.path} yet; run dca setup, or name the right store in DCA_STORE or config."
             )
         if not exists:
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -219,7 +222,9 @@ class SqliteStore:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if application != APPLICATION_ID:
-            raise UnreachableError(f"{self.path} is a database of another program; name a file of its own for the books.")
+            raise UnreachableError(
+                f"{self.path} is a database of another program; name a file of its own for the books."
+            )
         if version > VERSION:
             raise UnreachableError(f"{self.path} was written by a newer dca (schema {version}); install that version.")
 
@@ -280,7 +285,9 @@ class SqliteStore:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return UnreachableError(f"the disk of {self.path} is full; nothing was changed: make room and try again.")
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return UnreachableError(f"{self.path} or its folder is not yours to write ({error.strerror}); nothing was changed.")
+            return UnreachableError(
+                f"{self.path} or its folder is not yours to write ({error.strerror}); nothing was changed."
+            )
         return UnreachableError(f"{self.path} cannot be used ({error.strerror or error}).")
 
 
@@ -310,7 +317,8 @@ def _entry(row: Sequence[Any]) -> Entry:
         projects, changes = json.loads(row[8]), json.loads(row[13])
     except ValueError:
         raise DamagedError(f"entry {row[1]} of stream {row[0]} is damaged.") from None
-    return Entry(*row[:8], tuple(projects), *row[9:13], parse_changes(changes))
+    fields = dict(zip(_LOG_FIELDS, row, strict=True))
+    return Entry(**{**fields, "projects": tuple(projects), "changes": parse_changes(changes)})
 
 
 def _file_system(path: Path) -> str:
@@ -324,14 +332,15 @@ def _file_system(path: Path) -> str:
     for line in mounts.splitlines():
         _, mount, kind, *_ = line.split(" ")
         mount = mount.replace("\\040", " ")
-        inside = mount == "/" or real == mount or real.startswith(mount + "/")
+        inside = mount in ("/", real) or real.startswith(mount + "/")
         if inside and len(mount) >= len(best[0]):
             best = (mount, kind)
     return best[1]
 
 
 def _conditions(where: Sequence[Condition]) -> tuple[str, list[Any]]:
-    clauses, values = ["1"], []
+    clauses: list[str] = ["1"]
+    values: list[Any] = []
     for field, op, value in where:
         if field == "projects":
             clauses.append("instr(projects, ?) > 0")
@@ -349,7 +358,8 @@ def _page(order: Sequence[str], after: Sequence[Any] | None) -> tuple[str, list[
     """Return the condition that only records after a given one meet."""
     if after is None:
         return "1", []
-    clauses, values = [], []
+    clauses: list[str] = []
+    values: list[Any] = []
     for number, name in enumerate(order):
         same = [f'"{earlier.lstrip("-")}" = ?' for earlier in order[:number]]
         clauses.append(" AND ".join([*same, f'"{name.lstrip("-")}" {"<" if name.startswith("-") else ">"} ?']))
@@ -384,7 +394,9 @@ class _SqliteReader:
     def route(self, projects: Sequence[str]) -> list[str]:
         owners: dict[str, str] = {}
         for kind in (PROJECT, CLAIM):
-            owners.update((one.id, one.tenant) for one in self.get(kind, [p for p in projects if p not in owners]) if one)
+            owners.update(
+                (one.id, one.tenant) for one in self.get(kind, [p for p in projects if p not in owners]) if one
+            )
         return [owners.get(project, "") for project in projects]
 
     def find(self, query: Query) -> list[Any]:
@@ -404,7 +416,8 @@ class _SqliteReader:
         for begin in range(0, len(request.days), DAYS_MAX):
             listed = [(begin + n, day.begin, day.end) for n, day in enumerate(request.days[begin : begin + DAYS_MAX])]
             calendar = f"(VALUES {', '.join('(?, ?, ?)' for _ in listed)})"
-            days = f"CROSS JOIN \"{request.kind}\" ON \"{request.day_field}\" >= day.column2 AND \"{request.day_field}\" < day.column3"
+            field = f'"{request.day_field}"'
+            days = f'CROSS JOIN "{request.kind}" ON {field} >= day.column2 AND {field} < day.column3'
             rows += self._sums(request, "day.column1", f"{calendar} AS day {days}", [v for day in listed for v in day])
         return rows
 
@@ -414,7 +427,7 @@ class _SqliteReader:
         added = ", ".join([*(f'sum("{name}")' for name in request.fields), "count(*)"])
         columns = ", ".join([day, *group, added])
         keys = ", ".join(str(number + 1) for number in range(len(group) + 1))
-        sql = f'SELECT {columns} FROM {source or f"{chr(34)}{request.kind}{chr(34)}"} WHERE {where} GROUP BY {keys} ORDER BY {keys}'  # noqa: S608, E501
+        sql = f"SELECT {columns} FROM {source or f'{chr(34)}{request.kind}{chr(34)}'} WHERE {where} GROUP BY {keys} ORDER BY {keys}"  # noqa: S608, E501
         try:
             rows = self._connection.execute(sql, [*values, *where_values]).fetchall()
         except sqlite3.OperationalError as error:
