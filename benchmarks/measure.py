@@ -73,6 +73,7 @@ def start_up(store: str, rounds: int) -> None:
         ],
     }  # fmt: skip
     environment = {**os.environ, "DCA_STORE": store}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed dca has its bytecode beside it
     for what, words in commands.items():
         ratios, times, bare = [], [], []
         for _ in range(rounds):

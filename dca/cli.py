@@ -62,7 +62,7 @@ class _Form:
     def of(cls, words: Sequence[str]) -> "_Form":
         """Find the form among the words before they are parsed, so that mistakes are told in it, too."""
         name = "json"
-        for word, following in zip(words, [*words[1:], ""], strict=True):
+        for word, following in zip(words, [*words[1:], ""], strict=False):
             if word == "--":
                 break
             if word == "--format":
@@ -265,7 +265,7 @@ def _execute(command: "Command", given: dict[str, Any], form: _Form) -> int:
         setting_up=command.words == "setup",
     )
     try:
-        answer = run(around, command, own, key=given.get("--key", ""), dry_run=bool(given.get("--dry-run")))
+        answer = run(around, command, own, key=given.get("--key"), dry_run=bool(given.get("--dry-run")))
     finally:
         around.store.close()
     rows = function(command.rows)(answer) if command.rows and form.name != "json" else None
@@ -278,13 +278,12 @@ def _tell(text: str) -> None:
 
 
 def _seconds(text: str) -> float:
+    import re
+
     from dca.core.errors import UsageError
     from dca.core.names import shown
 
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
+    seconds = float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) else -1.0
     if not 0 <= seconds <= WAIT_SECONDS_MAX:
         raise UsageError(f"--wait {shown(text)} is not a number of seconds between 0 and {WAIT_SECONDS_MAX:g}.")
     return seconds

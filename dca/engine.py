@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from dca.book import Book, ClaimedElsewhere, stream_of_tenant
+from dca.commands import figures
 from dca.commands.arguments import convert
 from dca.commands.table import BY_PROJECT, BY_TENANT, GLOBAL, MOVE, RELEASE_CLAIM, Command, function, logged
 from dca.config import Settings
@@ -195,15 +196,15 @@ def run(
     command: Command,
     given: Mapping[str, Any],
     *,
-    key: str = "",
+    key: str | None = None,
     dry_run: bool = False,
 ) -> dict[str, Any]:
     """Run a command with the options given, as texts, and return its answer."""
     work = function(command.does)
     values = convert(work, given)
-    if key:
+    if key is not None:
         check_key(key, "--key")
-    session = Session(surroundings, command, key=key, dry_run=dry_run)
+    session = Session(surroundings, command, key=key or "", dry_run=dry_run)
     if command.confirm:
         session.confirm(command.confirm.format(**values))
     if command.session:
@@ -213,7 +214,7 @@ def run(
     else:
         answer = session.ask(lambda book: work(book, **values))
     if dry_run:
-        answer = {**answer, "dry_run": True, "changes": [_preview(change) for change in session.previewed]}
+        answer = {**answer, "dry_run": True, "changes": [figures.change(change) for change in session.previewed]}
     return answer
 
 
@@ -276,15 +277,3 @@ def _details(values: Mapping[str, Any]) -> str:
         f"--{name.rstrip('_').replace('_', '-')}={money.text(value) if name in amounts else value}"
         for name, value in values.items()
     )
-
-
-def _preview(change: Change) -> dict[str, Any]:
-    after = change.record._asdict()
-    before = change.was._asdict() if change.was is not None else {}
-    changed = {name: value for name, value in after.items() if before.get(name) != value}
-    return {
-        "kind": change.kind,
-        "id": change.record.id,
-        "before": {name: before[name] for name in changed if name in before},
-        "after": changed,
-    }

@@ -13,9 +13,10 @@ INDENT = "    "
 
 
 def decimal(text: str) -> Decimal:
-    """Read back a decimal that this module wrote."""
-    amount = money.parse(text.removeprefix("-"))
-    return Decimal(-amount if text.startswith("-") else amount)
+    """Read back a decimal that this module wrote, of any size: hours of large imports pass what an amount may be."""
+    whole, _, fraction = text.removeprefix("-").partition(".")
+    micro = int(whole) * money.MICRO + int(f"{fraction:0<6}")
+    return Decimal(-micro if text.startswith("-") else micro)
 
 
 def success(answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dca.commands.table import COMMANDS, OPTIONS_OF_ALL, OPTIONS_OF_CHANGES, OPT
 from dca.config import CONFIG_PATHS, SETTINGS
 from dca.core import errors, names
 from dca.core.model import Record
+from dca.store import indices
 from dca.store.schema import KINDS, VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -184,7 +185,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 def files() -> dict[str, str]:
     """Return every generated file: its path in the repository and its text."""
-    return {path: page() for path, page in PAGES.items()}
+    settings = {f"setup_indices/{name}.json": indices.index_file(name) for name in indices.NAMES}
+    return {path: page() for path, page in PAGES.items()} | settings
 
 
 def stale() -> list[str]:

@@ -45,7 +45,7 @@ run project add --project=phy-optics --tenant=physics --balance=18 -m
 
 say '4. A job asks for more than its project has: refused before it runs, and the exit status says so.'
 run user add --project=phy-optics --user=dmitri -m
-expected=1; run transaction reservebudget --project=phy-optics --user=dmitri --estimate=3600 --job=lab/9001/1763900000
+expected=1; run transaction reservebudget --project=phy-optics --user=dmitri --estimate=3600 --job=lab/9001/1763900000 -m
 run transaction reservebudget --project=phy-optics --user=dmitri --estimate=120 --cores=2 --job=lab/9002/1763900100 -m
 run project show --project=phy-optics --format=table
 

@@ -17,8 +17,11 @@ Count: TypeAlias = int
 Days: TypeAlias = int
 Size: TypeAlias = int
 JobKey: TypeAlias = str
+Move: TypeAlias = str
+FileName: TypeAlias = str
 Reference: TypeAlias = str
 
+MOVES = ("p2p", "t2p", "p2t")
 CORES_MAX = 100_000_000
 DAYS_MAX = 36_500
 
@@ -35,15 +38,33 @@ def whole(text: str, what: str, least: int, most: int, unit: str) -> int:
     return number
 
 
+def text(given: str, what: str) -> str:
+    """Take a text as it is, if every store can keep it: bytes that are no UTF-8 reach us as lone surrogates."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{what} {shown(given)} is not valid UTF-8.") from None
+    return given
+
+
+def move(given: str, what: str) -> str:
+    """Read which way a budget moves."""
+    if given in MOVES:
+        return given
+    raise UsageError(f"{what} {shown(given)} is not known; write p2p, t2p or p2t.")
+
+
 CONVERTERS: Mapping[str, Callable[[str, str], Any]] = {
     "Name": lambda text, what: text,
-    "Text": lambda text, what: text,
+    "Text": text,
     "Amount": money.parse,
     "Seconds": lambda text, what: whole(text, what, 0, SECONDS_MAX, "seconds"),
     "Count": lambda text, what: whole(text, what, 1, CORES_MAX, "cores"),
     "Days": lambda text, what: whole(text, what, 0, DAYS_MAX, "days"),
     "Size": lambda text, what: whole(text, what, 1, PAGE_SIZE_MAX, "records"),
     "JobKey": names.check_key,
+    "Move": move,
+    "FileName": lambda text, what: text,
     "Reference": lambda text, what: names.check_reference(text),
 }
 

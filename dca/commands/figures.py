@@ -5,8 +5,15 @@ from typing import Any
 
 from dca.core import clock, money
 from dca.core.ledger import available
-from dca.core.model import DISABLED, Hold, Payment, Project, Tenant, Transaction
+from dca.core.model import DISABLED, Change, Hold, Payment, Project, Record, Tenant, Transaction
 from dca.core.money import Decimal
+from dca.store.schema import KINDS
+
+AMOUNTS = frozenset((
+    "balance", "credit", "allocated_balance", "allocated_credit", "requested", "rate", "amount", "cost", "released",
+    "project_balance", "project_credit", "tenant_balance", "tenant_credit",
+))  # fmt: skip
+"""Fields of records that hold micro-dollars."""
 
 
 def hours(seconds: int) -> Decimal:
@@ -90,3 +97,28 @@ def payment(record: Payment) -> dict[str, Any]:
         "reference": record.reference,
         "time": clock.iso(record.time),
     }
+
+
+def change(one: Change) -> dict[str, Any]:
+    """Return a change of a record: which fields, from what, to what."""
+    after = _fields(one.kind, one.record)
+    before = _fields(one.kind, one.was) if one.was is not None else {}
+    changed = {name: value for name, value in after.items() if before.get(name) != value}
+    return {
+        "kind": one.kind,
+        "id": one.record.id,
+        "before": {name: before[name] for name in changed if name in before},
+        "after": changed,
+    }
+
+
+def _fields(kind: str, record: Record) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    for name, value in record._asdict().items():
+        if name in AMOUNTS:
+            shown[name] = Decimal(value)
+        elif name in KINDS[kind].dates:
+            shown[name] = clock.iso(value)
+        else:
+            shown[name] = value
+    return shown

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from dca.book import Book
-    from dca.commands.arguments import Flag, Name, Text
+    from dca.commands.arguments import FileName, Flag, Name, Text
     from dca.engine import Session
     from dca.schedulers.job import Item
 
@@ -44,14 +44,14 @@ REMEMBERED_MAX = 2_000_000
 
 def bring(
     session: Session,
-    file: Text,
+    file: FileName,
     input_format: Text = "slurm",
     cluster: Name | None = None,
     timezone: Text | None = None,
     unit: Text = CORE_HOURS,
     delimiter: Text = "|",
     tenant: Name | None = None,
-    rejects: Text | None = None,
+    rejects: FileName | None = None,
     *,
     create_missing: Flag = False,
 ) -> dict[str, Any]:
@@ -140,6 +140,8 @@ class _Import:
     def opened(self) -> Iterator[BinaryIO]:
         """Open the log; what the file system says against it is one sentence."""
         if self.file == "-":
+            if sys.stdin is None:
+                raise UsageError("standard input is closed; name a file, or give the log to standard input.")
             yield _Counted(sys.stdin.buffer, self.session, 0)  # type: ignore[misc]  # read is all that readers use
             return
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dca.core.errors import NotFoundError
 from dca.core.model import ACTIVE, DISABLED, Association, Project, Tenant
 from dca.core.money import Decimal
-from dca.core.names import folded
+from dca.core.names import EXTENDED, check_name, folded
 from dca.store.port import Condition, Query
 from dca.store.schema import ASSOCIATION, PROJECT, TENANT
 
@@ -25,6 +25,7 @@ def show(
 
     With --user only tenants and projects the user is in. Disabled ones are left out unless --all is given.
     """
+    wanted = folded(check_name(user, EXTENDED, "user")) if user is not None else None
     where = _narrowed(book, tenant, project)
     rate = book.site().rate
     tenants: list[Tenant] = list(book.all(Query(TENANT, tuple(where[TENANT]))))
@@ -39,7 +40,7 @@ def show(
             for record in projects
             if record.tenant == one.id
             and (all_ or record.state != DISABLED)
-            and (user is None or folded(user) in (association.user for association in users.get(record.id, [])))
+            and (wanted is None or wanted in (association.user for association in users.get(record.id, [])))
         ]
         if shown or (project is None and user is None):
             listed.append(_tenant(one, shown, all_=all_))

@@ -11,12 +11,12 @@ from dca.core.errors import RefusedError, UsageError
 from dca.core.ledger import Accounts
 from dca.core.model import ENABLED, Claim, Project
 from dca.core.money import Decimal
-from dca.core.names import SECONDS_MAX, check_name, folded, shown
+from dca.core.names import SECONDS_MAX, check_name, folded
 from dca.store.schema import CLAIM, PROJECT
 
 if TYPE_CHECKING:
     from dca.book import Book
-    from dca.commands.arguments import Amount, Count, Name, Seconds, Text
+    from dca.commands.arguments import Amount, Count, Move, Name, Seconds
     from dca.core.model import Tenant
 
 
@@ -68,17 +68,15 @@ def movebudget(
     book: Book,
     from_: Name,
     to: Name,
-    type: Text,
+    type: Move,  # noqa: A002 -- the option
     balance: Amount = 0,
-    credit: Amount = 0,  # noqa: A002 -- the option
+    credit: Amount = 0,
 ) -> dict[str, Any]:
     """Move earmarked money: t2p from tenant to project, p2t back, p2p between two projects of one tenant.
 
     Balance stays balance and credit stays credit; the tenant's own figures do not change.
     """
     moves = {"t2p": _to_project, "p2t": _to_tenant, "p2p": _between}
-    if type not in moves:
-        raise UsageError(f"--type {shown(type)} is not known; write p2p, t2p or p2t.")
     if balance == credit == 0:
         raise UsageError("nothing to move: give --balance, --credit or both.")
     return moves[type](book, from_, to, balance, credit)
@@ -115,7 +113,6 @@ def _between(book: Book, source: str, target: str, balance: int, credit: int) ->
 
 
 def _of_tenant(book: Book, project: str, tenant: str) -> Accounts:
-    book.choose(stream_of_tenant(tenant))
     owner = book.enabled_tenant(tenant)
     accounts = book.enabled_accounts(project)
     if accounts.tenant.id != owner.id:

@@ -34,9 +34,11 @@ def setup(
     done = []
     if wipe:
         session.confirm(f"Destroy all books in {session.place}, for ever?")
-        if not session.dry_run:
+        if session.dry_run:
+            done.append(f"would destroy the books in {session.place}")
+        else:
             session.store.wipe()
-        done.append(f"destroyed the books in {session.place}")
+            done.append(f"destroyed the books in {session.place}")
     if session.dry_run:
         done.append(f"would set up {session.place}")
     else:

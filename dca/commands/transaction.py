@@ -22,7 +22,7 @@ from dca.core.model import (
     hold_id,
 )
 from dca.core.money import Decimal
-from dca.core.names import SECONDS_MAX, folded, shown
+from dca.core.names import EXTENDED, SECONDS_MAX, check_name, folded, shown
 from dca.store.port import Condition, Query
 from dca.store.schema import ASSOCIATION, HOLD, PROJECT, TENANT, TRANSACTION
 
@@ -271,7 +271,7 @@ def narrowed(book: Book, tenant: str | None, project: str | None, user: str | No
         record = book.accounts(project).project
         where += [in_tenant(record.tenant), Condition("project", "eq", record.id)]
     if user is not None:
-        where.append(Condition("user", "eq", folded(user)))
+        where.append(Condition("user", "eq", folded(check_name(user, EXTENDED, "user"))))
     return where
 
 

@@ -11,10 +11,14 @@ from dca.core import ledger, money
 from dca.core.errors import DcaError
 from dca.core.model import (
     CHARGE,
+    DISABLED,
     ENABLED,
     GLOBAL_STREAM,
     IMPORT,
     OPEN,
+    RELEASED,
+    SETTLED,
+    SITE_ID,
     UNDO,
     Association,
     Change,
@@ -28,20 +32,32 @@ from dca.core.model import (
     Site,
     Tenant,
     Transaction,
+    association_id,
+    hold_id,
+    key_id,
     tenant_stream,
 )
+from dca.core.names import ENTRY_BYTES_MAX, RECORD_ID_BYTES_MAX, TEXT_BYTES_MAX, folded
 
 SETS_CREDIT = {"tenant add", "tenant modify"}
 MOVES_EARMARKS = {"project add", "project movebudget"}
+DISABLES_TENANT = {"tenant disable"}
+DISABLES_PROJECT = {"project disable"}
+GIVES_NAMES = {"project release"}
 
 
-def flaw(*, command: str, stream: str, seq: int, changes: Collection[Change], kinds: Collection[str]) -> str:
+def flaw(
+    *, command: str, stream: str, seq: int, time: int, changes: Collection[Change], kinds: Collection[str]
+) -> str:
     """Return why an entry is unfit, or an empty string; kinds are the record kinds its command may change."""
     try:
         return (
-            _misplaced(stream, seq, changes, kinds)
+            _misplaced(stream, seq, time, changes, kinds)
+            or next(filter(None, map(_misshapen, changes)), "")
+            or _names_flaw(command, changes)
             or _holds_flaw(changes)
             or _transactions_flaw(changes)
+            or _rate_flaw(changes)
             or _projects_flaw(command, changes)
             or _tenant_flaw(command, changes)
         )
@@ -49,7 +65,16 @@ def flaw(*, command: str, stream: str, seq: int, changes: Collection[Change], ki
         return error.sentence
 
 
-def _misplaced(stream: str, seq: int, changes: Collection[Change], kinds: Collection[str]) -> str:
+def takes_back(counter: Transaction, charged: Transaction) -> bool:
+    """Tell whether a counter-record takes a transaction back exactly."""
+    booking = ledger.Booking(counter.id, counter.stream, counter.seq, counter.time)
+    return counter == ledger.counter_of(charged, booking, counter.source, late=counter.late)
+
+
+# -- where the records belong ------------------------------------------------------------------------------------
+
+
+def _misplaced(stream: str, seq: int, time: int, changes: Iterable[Change], kinds: Collection[str]) -> str:
     seen = set()
     for kind, record, was in changes:
         if kind not in kinds:
@@ -57,64 +82,148 @@ def _misplaced(stream: str, seq: int, changes: Collection[Change], kinds: Collec
         if (kind, record.id) in seen:
             return f"it changes the {kind} {record.id} twice"
         seen.add((kind, record.id))
-        if _stream_of(record, was) != stream:
+        if _stream_of(record, was) != stream or not _is_named_rightly(record):
             return f"the {kind} {record.id} does not belong to its stream"
-        if isinstance(record, (Transaction, Payment, Rate, Key)) and (was is not None or record.seq != seq):
+        if isinstance(record, (Transaction, Payment, Rate, Key)) and (
+            was is not None or (record.seq, record.time) != (seq, time)
+        ):
             return f"the {kind} {record.id} is not new in it"
         if was is not None and was.id != record.id:
             return f"the {kind} {record.id} replaces another, {was.id}"
-        amounts: list[int] = [value for field, value in record._asdict().items() if field in _AMOUNTS]
-        if any(abs(amount) > money.AMOUNT_MAX for amount in amounts):
-            return f"an amount of the {kind} {record.id} is out of range"
     return ""
-
-
-_AMOUNTS = {"balance", "credit", "requested", "amount", "rate", "cost"}
 
 
 def _stream_of(record: Record, was: Record | None) -> str:
-    if isinstance(record, (Transaction, Payment, Rate, Key)):
+    """Return the stream in which a record may be written; empty if it says two things about it."""
+    if isinstance(record, (Site, Rate)):
+        return GLOBAL_STREAM
+    if isinstance(record, Key):
         return record.stream
-    if isinstance(record, Tenant):
-        return tenant_stream(record.id)
-    if isinstance(record, (Project, Association, Hold)):
-        return tenant_stream(record.tenant)
     if isinstance(record, Claim):
-        return tenant_stream(was.tenant if isinstance(was, Claim) else record.tenant)
-    assert isinstance(record, Site), record
-    return GLOBAL_STREAM
+        return tenant_stream(was.tenant) if isinstance(was, Claim) else ""
+    stream = tenant_stream(record.id if isinstance(record, Tenant) else record.tenant)
+    return "" if isinstance(record, (Transaction, Payment)) and record.stream != stream else stream
 
 
-def _holds_flaw(changes: Iterable[Change]) -> str:
+def _is_named_rightly(record: Record) -> bool:
+    """Tell whether the id of a record is one that its other fields lead to, so that it cannot stand in another's way."""
+    if isinstance(record, (Tenant, Project)):
+        return record.id == folded(record.name)
+    if isinstance(record, Association):
+        return record.id == association_id(record.tenant, record.project, folded(record.name))
+    if isinstance(record, Hold) and record.job:
+        return record.id == hold_id(record.tenant, record.job)
+    if isinstance(record, (Hold, Transaction, Payment)):
+        return record.id.startswith(f"{record.tenant}:")
+    if isinstance(record, Key):
+        return record.id == key_id(record.stream, record.key)
+    if isinstance(record, Rate):
+        return record.stream == GLOBAL_STREAM and record.id.startswith(f"{GLOBAL_STREAM}:")
+    return record.id == SITE_ID if isinstance(record, Site) else bool(record.id)
+
+
+def _misshapen(change: Change) -> str:
+    """Tell what of a record a store may be unable to keep: a number or a text that is too large, or no text at all."""
+    kind, record, _ = change
+    for field, value in record._asdict().items():
+        if isinstance(value, int):
+            if abs(value) > money.AMOUNT_MAX:
+                return f"the {field} of a {kind} is out of range"
+        elif not _is_text(value, BYTES_MAX.get(field, TEXT_BYTES_MAX)):
+            return f"the {field} of a {kind} is too long, or no text"
+    return ""
+
+
+BYTES_MAX = {"id": RECORD_ID_BYTES_MAX, "answer": ENTRY_BYTES_MAX}
+
+
+def _is_text(value: str, bytes_max: int) -> bool:
+    try:
+        return len(value.encode()) <= bytes_max
+    except UnicodeEncodeError:
+        return False
+
+
+# -- what the records say ----------------------------------------------------------------------------------------
+
+
+def _names_flaw(command: str, changes: Iterable[Change]) -> str:
+    for _, record, was in changes:
+        if isinstance(record, Claim) and not (
+            command in GIVES_NAMES
+            and isinstance(was, Claim)
+            and was.tenant != record.tenant
+            and was.generation + 1 == record.generation
+        ):
+            return f"the name {record.id} is not given away as names are"
+    return ""
+
+
+def _holds_flaw(changes: Collection[Change]) -> str:
+    settling = {record.id: record for _, record, _ in changes if isinstance(record, Transaction)}
     for _, record, was in changes:
         if not isinstance(record, Hold):
             continue
-        if record.amount != money.price(record.rate, record.estimate):
+        if record.amount != money.price(record.rate, record.estimate) or min(record.rate, record.estimate) < 0:
             return f"the amount of hold {record.id} is not its rate times its estimate"
-        if was is None and record.state != OPEN:
-            return f"hold {record.id} is closed before it was open"
-        if isinstance(was, Hold):
-            same = was._replace(state=record.state, closed=record.closed, transaction=record.transaction)
-            if was.state != OPEN or record.state == OPEN or record != same:
-                return f"hold {record.id} changes more than from open to closed"
-    return ""
-
-
-def _transactions_flaw(changes: Iterable[Change]) -> str:
-    for _, record, _ in changes:
-        if not isinstance(record, Transaction):
+        if not isinstance(was, Hold):
+            if (record.state, record.closed, record.transaction) != (OPEN, 0, ""):
+                return f"hold {record.id} is closed before it was open"
             continue
-        if record.source not in (CHARGE, IMPORT, UNDO) or bool(record.reverses) != (record.source == UNDO):
-            return f"transaction {record.id} is of no known source"
-        for who, balance, credit in (
-            ("project", record.project_balance, record.project_credit),
-            ("tenant", record.tenant_balance, record.tenant_credit),
-        ):
-            if balance + credit != record.cost:
-                return f"the {who}'s parts of transaction {record.id} are not its cost"
-        if record.source != UNDO and record.cost != money.price(record.rate, record.billed_seconds):
-            return f"the cost of transaction {record.id} is not its rate times its time"
+        same = was._replace(state=record.state, closed=record.closed, transaction=record.transaction)
+        if was.state != OPEN or record.state not in (SETTLED, RELEASED) or record != same:
+            return f"hold {record.id} changes more than from open to closed"
+        charged = settling.get(record.transaction)
+        if (record.state == SETTLED) != (charged is not None) or (charged is None and record.transaction):
+            return f"hold {record.id} is settled by no transaction"
+        if charged is not None and (charged.hold, charged.project) != (record.id, record.project):
+            return f"hold {record.id} is settled by the transaction of another"
     return ""
+
+
+def _transactions_flaw(changes: Collection[Change]) -> str:
+    held = {record.id: record for _, record, _ in changes if isinstance(record, Hold)}
+    for _, record, _ in changes:
+        if isinstance(record, Transaction):
+            hold = held.get(record.hold)
+            if record.hold and (hold is None or hold.transaction != record.id):
+                return f"transaction {record.id} settles a hold that stays open"
+            if record.released != (hold.amount if hold is not None else 0):
+                return f"transaction {record.id} releases another amount than was held"
+            flawed = _transaction_flaw(record)
+            if flawed:
+                return f"{flawed} of transaction {record.id}"
+    return ""
+
+
+def _transaction_flaw(record: Transaction) -> str:
+    sign = -1 if record.source == UNDO else 1
+    if record.source not in (CHARGE, IMPORT, UNDO) or bool(record.reverses) != (record.source == UNDO):
+        return "the source is none that is known"
+    if record.reverses and record.id != ledger.counter_id(record.reverses):
+        return "the id is not that of its counter-record"
+    if record.cost != money.price(record.rate, record.billed_seconds) or record.rate < 0:
+        return "the cost is not the rate times the time"
+    if record.project_balance + record.project_credit != record.cost:
+        return "the cost is not the sum of the project's parts"
+    if record.tenant_balance + record.tenant_credit != record.cost:
+        return "the cost is not the sum of the tenant's parts"
+    if min(sign * record.runtime, sign * record.billed_seconds, record.cores, record.nodes) < 0:
+        return "a time or size is negative"
+    return "" if record.start <= record.end else "the end is before the start"
+
+
+def _rate_flaw(changes: Iterable[Change]) -> str:
+    sites = [(record, was) for _, record, was in changes if isinstance(record, Site)]
+    rates = [record.rate for _, record, _ in changes if isinstance(record, Rate)]
+    for record, was in sites:
+        before = was.rate if isinstance(was, Site) else 0
+        if record.rate not in (rates or [before]):
+            return "the rate of the site is not the one that is set"
+    return "the rate is negative" if any(rate < 0 for rate in rates) else ""
+
+
+# -- what the accounts say ---------------------------------------------------------------------------------------
 
 
 class _Doings(NamedTuple):
@@ -138,53 +247,79 @@ def _doings(changes: Iterable[Change]) -> dict[str, _Doings]:
 
 def _projects_flaw(command: str, changes: Collection[Change]) -> str:
     doings = _doings(changes)
-    projects = {change.record.id: change for change in changes if isinstance(change.record, Project)}
+    projects = {
+        record.id: (record, was if isinstance(was, Project) else None)
+        for _, record, was in changes
+        if isinstance(record, Project)
+    }
     for name, (transactions, held) in doings.items():
         if name not in projects and (
             held != [0, 0] or any(one.project_balance or one.project_credit for one in transactions)
         ):
             return f"the project {name} is charged or held but not changed"
-    for name, (_, record, was) in projects.items():
-        assert isinstance(record, Project), record
-        flawed = _project_flaw(command, record, was if isinstance(was, Project) else None, doings[name])
+    for name, (record, was) in projects.items():
+        flawed = _project_flaw(command, record, was, doings[name])
         if flawed:
-            return flawed
-    return ""
+            return f"{flawed} project {name}"
+    return _moves_flaw(command, list(projects.values()))
 
 
 def _project_flaw(command: str, record: Project, was: Project | None, doings: _Doings) -> str:
-    before = was or record._replace(balance=0, credit=0, requested=0, holds_open=0)
+    before = was or record._replace(balance=0, credit=0, requested=0, holds_open=0, state=ENABLED)
     if (record.tenant, record.name, record.created) != (before.tenant, before.name, before.created):
-        return f"project {record.id} changes its tenant or name"
+        return "there is another tenant, name or birthday of"
+    disabled = command in DISABLES_PROJECT and not record.holds_open
+    if record.state != before.state and not (disabled and record.state == DISABLED):
+        return "there is another state of"
     if [record.requested - before.requested, record.holds_open - before.holds_open] != doings.held:
-        return f"the held amount of project {record.id} is not what its holds say"
+        return "the holds do not come to what is held of"
+    if record.requested > before.requested and ledger.available(record) < 0:
+        return "more is held than there is in"
     balance, credit = before.balance, before.credit
     for transaction in doings.transactions:
         parts = ledger.Parts(transaction.project_balance, transaction.project_credit)
         if transaction.source != UNDO and parts != ledger.split(balance, credit, transaction.cost):
-            return f"transaction {transaction.id} takes from the project in the wrong order"
+            return f"transaction {transaction.id} takes in the wrong order from"
         balance, credit = balance - parts.balance, credit - parts.credit
     if command not in MOVES_EARMARKS and (record.balance, record.credit) != (balance, credit):
-        return f"the figures of project {record.id} are not what its transactions say"
+        return "the transactions do not come to the figures of"
     return ""
+
+
+def _moves_flaw(command: str, projects: Collection[tuple[Project, Project | None]]) -> str:
+    """Tell what is wrong with moved earmarks: nothing goes below what is there, and between projects nothing is lost."""
+    if command not in MOVES_EARMARKS:
+        return ""
+    moved = [0, 0]
+    for record, was in projects:
+        balance = record.balance - (was.balance if was is not None else 0)
+        credit = record.credit - (was.credit if was is not None else 0)
+        moved = [moved[0] + balance, moved[1] + credit]
+        if (balance < 0 and record.balance < 0) or (credit < 0 and record.credit < 0):
+            return f"more is taken from project {record.id} than it has"
+        if min(balance, credit) < 0 and ledger.available(record) < 0:
+            return f"what open holds need is taken from project {record.id}"
+    return "what one project gives is not what the other gets" if len(projects) > 1 and moved != [0, 0] else ""
 
 
 NO_TENANT = Tenant("", "", 0, 0, 0, 0, 0, ENABLED, 0)
 
 
 def _tenant_flaw(command: str, changes: Collection[Change]) -> str:
-    tenant = next((change for change in changes if isinstance(change.record, Tenant)), None)
-    record = tenant.record if tenant is not None else NO_TENANT
-    assert isinstance(record, Tenant), record
-    was = tenant.was if tenant is not None else NO_TENANT
-    empty = record._replace(balance=0, credit=0, allocated_balance=0, allocated_credit=0, holds_open=0)
+    record, was = next(((record, was) for _, record, was in changes if isinstance(record, Tenant)), (NO_TENANT, NO_TENANT))
+    empty = record._replace(balance=0, credit=0, allocated_balance=0, allocated_credit=0, holds_open=0, state=ENABLED)
     before = was if isinstance(was, Tenant) else empty
+    disabled = command in DISABLES_TENANT and not record.holds_open
+    if record.state != before.state and not (disabled and record.state == DISABLED):
+        return "there is another state of the tenant"
+    payments = [payment for _, payment, _ in changes if isinstance(payment, Payment)]
+    if any(payment.amount <= 0 for payment in payments):
+        return "a payment is nothing, or less"
     expected = before
     for _, project, project_was in changes:
         if isinstance(project, Project):
             expected = ledger.with_project(expected, project_was if isinstance(project_was, Project) else None, project)
-    balance = before.balance + sum(change.record.amount for change in changes if isinstance(change.record, Payment))
-    credit = before.credit
+    balance, credit = before.balance + sum(payment.amount for payment in payments), before.credit
     for _, transaction, _ in changes:
         if not isinstance(transaction, Transaction):
             continue
@@ -193,7 +328,7 @@ def _tenant_flaw(command: str, changes: Collection[Change]) -> str:
             return f"transaction {transaction.id} takes from the tenant in the wrong order"
         balance, credit = balance - parts.balance, credit - parts.credit
     if command in SETS_CREDIT:
-        credit = record.credit
+        credit = max(record.credit, record.allocated_credit, 0)
     if record != expected._replace(balance=balance, credit=credit, state=record.state):
         return "the figures of the tenant are not what the entry's other records say"
     if command in MOVES_EARMARKS:

@@ -253,9 +253,15 @@ def charge(
 
 def reverse(accounts: Accounts, charged: Transaction, booking: Booking, source: str) -> tuple[Accounts, Transaction]:
     """Take a transaction back by its counter-record, which gives each part back to where it was taken from."""
-    on_project = Parts(-charged.project_balance, -charged.project_credit)
-    on_tenant = Parts(-charged.tenant_balance, -charged.tenant_credit)
-    counter = charged._replace(
+    counter = counter_of(charged, booking, source, late=int(is_disabled(accounts)))
+    on_project = Parts(counter.project_balance, counter.project_credit)
+    on_tenant = Parts(counter.tenant_balance, counter.tenant_credit)
+    return _take(accounts, on_project, on_tenant), counter
+
+
+def counter_of(charged: Transaction, booking: Booking, source: str, *, late: int) -> Transaction:
+    """Return the counter-record of a transaction."""
+    return charged._replace(
         id=booking.id,
         stream=booking.stream,
         seq=booking.seq,
@@ -263,17 +269,22 @@ def reverse(accounts: Accounts, charged: Transaction, booking: Booking, source: 
         runtime=-charged.runtime,
         billed_seconds=-charged.billed_seconds,
         cost=-charged.cost,
-        project_balance=on_project.balance,
-        project_credit=on_project.credit,
-        tenant_balance=on_tenant.balance,
-        tenant_credit=on_tenant.credit,
+        project_balance=-charged.project_balance,
+        project_credit=-charged.project_credit,
+        tenant_balance=-charged.tenant_balance,
+        tenant_credit=-charged.tenant_credit,
         hold="",
         released=0,
-        late=int(is_disabled(accounts)),
+        late=late,
         reverses=charged.id,
         time=booking.time,
     )
-    return _take(accounts, on_project, on_tenant), counter
+
+
+def counter_id(charged: str) -> str:
+    """Return the id of the counter-record of a charge with a job key: tenant:uN:key for tenant:jN:key."""
+    tenant, _, rest = charged.partition(":j")
+    return f"{tenant}:u{rest}"
 
 
 def disable_project(accounts: Accounts) -> Accounts:
@@ -281,7 +292,7 @@ def disable_project(accounts: Accounts) -> Accounts:
     tenant, project = accounts
     if project.holds_open:
         raise RefusedError(
-            f"project {project.name} has {project.holds_open} open holds; charge or release them first "
+            f"project {project.name} has {_open_holds(project.holds_open)}; charge or release first "
             f"(dca transaction holds --project={project.name})."
         )
     disabled = project._replace(state=DISABLED)
@@ -292,7 +303,11 @@ def disable_tenant(tenant: Tenant) -> Tenant:
     """Return the tenant disabled, and with it all its projects; refused while any hold is open."""
     if tenant.holds_open:
         raise RefusedError(
-            f"tenant {tenant.name} has {tenant.holds_open} open holds; charge or release them first "
+            f"tenant {tenant.name} has {_open_holds(tenant.holds_open)}; charge or release first "
             f"(dca transaction holds --tenant={tenant.name})."
         )
     return tenant._replace(state=DISABLED)
+
+
+def _open_holds(count: int) -> str:
+    return "1 open hold" if count == 1 else f"{count} open holds"

@@ -13,10 +13,14 @@ import time
 from base64 import b64encode
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from urllib.parse import unquote, urlsplit
 
 from dca.core.errors import BusyError, DcaError, DeniedError, UnreachableError, UsageError
+from dca.core.names import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from elastic_transport import NodeConfig, Transport
 
 CONNECT_SECONDS_MAX = 5.0
@@ -42,6 +46,26 @@ class Address(NamedTuple):
     ca_file: str = ""
     fingerprint: str = ""
     prefix: str = ""
+
+    @classmethod
+    def parse(cls, hosts: Sequence[str], **settings: str) -> Address:
+        """Read hosts as people write them: http(s)://[user:password@]host:port[/prefix]; that goes before settings."""
+        plain = []
+        for host in hosts:
+            try:
+                url = urlsplit(host)
+                port = url.port
+            except ValueError:
+                url, port = urlsplit(""), None
+            if url.scheme not in ("http", "https") or not url.hostname or not port:
+                where = shown(host.rpartition("@")[2])
+                raise UsageError(f"{where} is no address of an Elasticsearch; write http(s)://host:port[/prefix].")
+            name = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+            plain.append(f"{url.scheme}://{name}:{port}")
+            given = {"username": unquote(url.username or ""), "password": unquote(url.password or "")}
+            given["prefix"] = url.path.strip("/")
+            settings |= {setting: value for setting, value in given.items() if value}
+        return cls(tuple(plain), **settings)
 
     def __repr__(self) -> str:
         """Show no secret."""
@@ -76,6 +100,10 @@ class NoAnswerError(UnreachableError):
     """A request was sent, and whether it was carried out is not known."""
 
 
+class NoBooksError(UnreachableError):
+    """The indices of the books are not there."""
+
+
 class UnreadableError(NoAnswerError):
     """The answer to a request could not be read."""
 
@@ -87,9 +115,10 @@ class Door:
         """Take the address; nothing is sent yet."""
         from elastic_transport import Transport, TransportError
 
-        if not address.hosts or not PREFIX.fullmatch(address.prefix):
+        if not PREFIX.fullmatch(address.prefix):
             raise UsageError(
-                f"{address!r} cannot be used: it takes at least one host, and a prefix of lower-case letters, digits, . _ and -."
+                f"prefix {shown(address.prefix)} cannot be used: "
+                "write lower-case letters, digits and . _ -, beginning with a letter or digit."
             )
         self.address = address
         self._failures = (TransportError, ValueError, OSError)
@@ -101,7 +130,7 @@ class Door:
         except OSError as error:
             raise UsageError(f"the CA file {address.ca_file} cannot be read: {error.strerror or error}.") from None
         except ValueError as error:
-            raise UsageError(f"{address!r} cannot be used: {error}.") from None
+            raise UsageError(f"{self.hosts} cannot be used: {error}.") from None
 
     @property
     def hosts(self) -> str:
@@ -267,7 +296,7 @@ def refusal(answer: Answer, doing: str, *, user: str, prefix: str) -> DcaError:
         )
     if kind == "index_not_found_exception":
         begin = f"whose names begin with {prefix}" if prefix else "without a prefix"
-        return UnreachableError(
+        return NoBooksError(
             f"cannot {doing}: there are no books at {host} {begin}; run dca setup, or name the right store in DCA_STORE or the config."
         )
     if answer.status == OVERLOADED:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 VERSION_MIN = (8, 19)
 SETTING_UP, WIPING = "set up the books", "destroy the books"
 NO_PIPELINE = "_none"
+IF_THERE = "?ignore_unavailable=true"
 ALREADY_THERE = "resource_already_exists_exception"
 SECURITY_OFF = frozenset((400, MISSING, 405))
 """What a server without security answers when asked who is asking: it has no such page."""
@@ -57,9 +58,7 @@ def setup(door: Door, wait_seconds: float) -> list[str]:
     signed = bool(user(door, until))
     _check(door, _present(door, until), signed=signed)
     done = _make_pipeline(door, until) if signed else []
-    present = _present(door, until)
-    for name in NAMES:
-        done += _make(door, name, present, until, signed=signed)
+    done += _make_all(door, _present(door, until), until, signed=signed)
     present = _present(door, until)
     _check(door, present, signed=signed)
     for name in NAMES:
@@ -79,8 +78,13 @@ def wipe(door: Door, wait_seconds: float) -> None:
         index = _index(door, name)
         if index in present and not _is_ours(present[index]["mappings"]):
             raise RefusedError(f"the index {index} at {door.hosts} was not made by dca; nothing was destroyed.")
-    ours = _own_pipeline(door, until)
-    for path in (*(_index(door, name) for name in NAMES), *([f"_ingest/pipeline/{ours}"] if ours else [])):
+    pipeline = _own_pipeline(door, until)
+    records = ",".join(_index(door, name) for name in NAMES if name != LOG)
+    for path in (
+        records + IF_THERE,
+        _index(door, LOG) + IF_THERE,
+        *([f"_ingest/pipeline/{pipeline}"] if pipeline else []),
+    ):
         answer = door.call(WIPING, "DELETE", f"/{path}", seconds=until - time.monotonic())
         if answer.status != MISSING:
             door.body_of(answer, WIPING)
@@ -109,7 +113,7 @@ def _check_version(door: Door, until: float) -> None:
 def _present(door: Door, until: float) -> dict[str, Any]:
     """Return the indices that have one of our names or aliases: by name, with aliases, mappings and settings."""
     names = [named(door, name) for name in NAMES for named in (_alias, _index)]
-    path = f"/{','.join(names)}?ignore_unavailable=true&flat_settings=true"
+    path = f"/{','.join(names)}{IF_THERE}&flat_settings=true"
     present: dict[str, Any] = door.ask(SETTING_UP, "GET", path, until=until)
     return present
 
@@ -198,6 +202,17 @@ def _own_pipeline(door: Door, until: float) -> str:
     if door.body_of(answer, SETTING_UP)[name].get("processors") != PIPELINE["processors"]:
         raise RefusedError(f"the ingest pipeline {name} at {door.hosts} was not made by dca; nothing was changed: remove it.")
     return name
+
+
+def _make_all(door: Door, present: Mapping[str, Any], until: float, *, signed: bool) -> list[str]:
+    """Make all indices at once: each alone waits for the disks of the whole cluster."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def make(name: str) -> list[str]:
+        return _make(door, name, present, until, signed=signed)
+
+    with ThreadPoolExecutor(len(NAMES)) as makers:
+        return [line for lines in makers.map(make, NAMES) for line in lines]
 
 
 def _make(door: Door, name: str, present: Mapping[str, Any], until: float, *, signed: bool) -> list[str]:

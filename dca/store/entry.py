@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from dca.core import fitness
-from dca.core.clock import SECOND, iso
+from dca.core.clock import INSTANT_MAX, SECOND, iso
 from dca.core.errors import DamagedError, RefusedError, UnreachableError
 from dca.core.model import Change
 from dca.core.names import CHANGES_MAX, ENTRY_BYTES_MAX
@@ -169,16 +169,35 @@ def flaw(document: dict[str, Any], stream: str, end: Head, permitted: Permitted)
         return None, error.sentence
     if (entry.stream, entry.seq, entry.previous) != (stream, end.seq + 1, end.hash):
         return None, "it does not follow the entry before it"
-    if entry.time < end.time:
-        return None, "it is older than the entry before it"
+    if not end.time <= entry.time <= INSTANT_MAX:
+        return None, "it is older than the entry before it, or of no year there is"
     if document_digest(document) != entry.hash:
         return None, "its hash is wrong"
+    reason = unfit(entry, permitted)
+    return (None, reason) if reason else (entry, "")
+
+
+def unfit(entry: Entry, permitted: Permitted) -> str:
+    """Return why the changes of an entry cannot be the doing of its command, or an empty string."""
     command = f"{entry.category} {entry.action}"
     if command not in permitted:
-        return None, f"no command is called {command!r}"
+        return f"no command is called {command!r}"
     if len(entry.changes) > CHANGES_MAX:
-        return None, "it changes too many records"
-    reason = fitness.flaw(
-        command=command, stream=stream, seq=entry.seq, changes=entry.changes, kinds=permitted[command]
+        return "it changes too many records"
+    return fitness.flaw(
+        command=command,
+        stream=entry.stream,
+        seq=entry.seq,
+        time=entry.time,
+        changes=entry.changes,
+        kinds=permitted[command],
     )
-    return (None, reason) if reason else (entry, "")
+
+
+def passed(end: Head, document: dict[str, Any]) -> Head:
+    """Return the end of a stream after an entry that is void.
+
+    Its hash is another than the entry's, so that the entry that follows tells by its `previous` how this one was judged.
+    """
+    digested = sha256(f"void {end.hash} {document_digest(document)}".encode()).hexdigest()
+    return Head(end.seq + 1, digested, end.time)

@@ -11,18 +11,21 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
-from dca.core.errors import BusyError, DcaError, DeniedError, OutcomeUnknownError
+from dca.core.errors import BusyError, DamagedError, DcaError, DeniedError, OutcomeUnknownError
 from dca.core.model import (
     DEFAULT_SITE,
     GLOBAL_STREAM,
     SITE_ID,
     TENANT_STREAM_PREFIX,
     Claim,
+    Project,
     Record,
     Site,
     tenant_stream,
 )
 from dca.store import entry as entries
+from dca.store.grounds import grounds as grounds_of
+from dca.store.grounds import verdict
 from dca.store.port import (
     EMPTY_HEAD,
     Condition,
@@ -50,6 +53,7 @@ Key = tuple[str, str]
 YOUNG_SECONDS = 0.05
 """How long an unfinished entry is left to its author."""
 WALK_MAX = 256
+FOR_EVER = 2**63
 
 CREATED, EXISTS, TIMED_OUT, DENIED, FAILED = "created", "exists", "timed out", "denied", "failed"
 DONE = "done"
@@ -195,6 +199,8 @@ class View:
         self.documents: dict[Key, Found | None] = {}
         self.overlay: dict[Key, Record] = {}
         self.routes: dict[str, str] = {}
+        self.ranks: dict[str, int] = {}
+        """By which generation of its claim a project is routed; FOR_EVER once the project itself is known."""
         self.found: dict[Any, list[Any]] = {}
         self.everything = False
         self.current = False
@@ -296,19 +302,42 @@ class View:
         self.later[stream] = []
         self.documents[head_key(stream)] = found
 
+    def follow(self, record: Project | Claim) -> None:
+        """Go to the tenant that a record names: a project names it for ever, a claim until its next generation.
+
+        What was read while the project was thought to be another tenant's may be older than this one's head: forget it.
+        """
+        rank = record.generation if isinstance(record, Claim) else FOR_EVER
+        if rank <= self.ranks.get(record.id, 0):
+            return
+        if self.routes.get(record.id) != record.tenant:
+            for kind in (PROJECT, CLAIM):
+                self.documents.pop((kind, record.id), None)
+                self.overlay.pop((kind, record.id), None)
+        self.ranks[record.id] = rank
+        self.routes[record.id] = record.tenant
+
+    def take(self, key: Key, found: Found | None) -> None:
+        """Take in a document, unless it shows that its project is of another tenant whose head was not read before it."""
+        if found is not None and isinstance(found.record, (Project, Claim)):
+            self.follow(found.record)
+            if tenant_stream(self.routes[found.record.id]) not in self.heads:
+                return
+        self.documents[key] = found
+
     def lay_over(self, entry: Entry) -> None:
         """Lay an entry's records over what was read."""
         for kind, record, _ in entry.changes:
-            self.overlay[kind, record.id] = record
-            self.documents.setdefault((kind, record.id), None)
-            if kind in (PROJECT, CLAIM):
-                self.routes[record.id] = record.tenant  # type: ignore[union-attr]
+            if isinstance(record, (Project, Claim)):
+                self.follow(record)
+            if not isinstance(record, Claim) or record.tenant == self.routes[record.id]:
+                self.overlay[kind, record.id] = record
+                self.documents.setdefault((kind, record.id), None)
         self._add(entry.stream, entry.head, entry)
 
-    def pass_over(self, stream: str, digest: str) -> None:
+    def pass_over(self, stream: str, document: dict[str, Any]) -> None:
         """Take a void entry into the chain without carrying it out."""
-        end = self.ends[stream]
-        self._add(stream, Head(end.seq + 1, digest, end.time), None)
+        self._add(stream, entries.passed(self.ends[stream], document), None)
 
     def _add(self, stream: str, end: Head, entry: Entry | None) -> None:
         self.ends[stream] = end
@@ -340,7 +369,7 @@ def _fetch(view: View, missing: Missing) -> Steps[None]:
     keys = tuple(key for key in dict.fromkeys(missing.keys) if key not in view.documents)
     if keys:
         for key, found in zip(keys, (yield Get(keys)), strict=True):
-            view.documents[key] = found
+            view.take(key, found)
     if missing.search is not None:
         yield from _look(view, missing.search)
 
@@ -374,14 +403,16 @@ def _route(view: View, projects: Sequence[str]) -> Steps[None]:
     if not unknown:
         return
     found = yield Get(tuple((PROJECT, project) for project in unknown))
-    for project, document in zip(unknown, found, strict=True):
+    for document in found:
         if document is not None:
-            view.routes[project] = document.record.tenant
+            view.follow(document.record)
     unknown = [project for project in unknown if project not in view.routes]
     if unknown:
         found = yield Get(tuple((CLAIM, project) for project in unknown))
         for project, document in zip(unknown, found, strict=True):
-            view.routes[project] = document.record.tenant if document is not None else ""
+            view.routes[project] = ""
+            if document is not None:
+                view.follow(document.record)
 
 
 def _walk(view: View, permitted: entries.Permitted) -> Steps[bool]:
@@ -412,33 +443,51 @@ def _walk(view: View, permitted: entries.Permitted) -> Steps[bool]:
 
 def _take(view: View, stream: str, document: dict[str, Any], permitted: entries.Permitted) -> Steps[None]:
     """Judge an entry after the end of its stream and lay it over the view, or pass over it if it is void."""
-    entry, flaw = entries.flaw(document, stream, view.ends[stream], permitted)
-    if entry is not None:
-        keys = tuple((change.kind, change.record.id) for change in entry.changes if KINDS[change.kind].mutable)
-        unread = tuple(key for key in keys if key not in view.documents)
-        if unread:
-            for key, found in zip(unread, (yield Get(unread)), strict=True):
-                view.documents[key] = found
-        flaw = _denied_by_books(view, entry)
-    if entry is None or flaw:
-        view.pass_over(stream, entries.document_digest(document))
-    else:
+    entry, _ = entries.flaw(document, stream, view.ends[stream], permitted)
+    if entry is not None and (yield from _stands(view, entry, permitted)):
         view.lay_over(entry)
+    else:
+        view.pass_over(stream, document)
 
 
-def _denied_by_books(view: View, entry: Entry) -> str:
-    """Tell whether an entry starts from other records than the books had before it."""
-    for kind, record, was in entry.changes:
-        if not KINDS[kind].mutable or kind == CLAIM:
-            continue
-        key = (kind, record.id)
-        found = view.documents[key]
-        if key not in view.overlay and found is not None and found.version >= entry.seq:
-            continue  # carried out already, by somebody who judged it before
-        before = view.record(key)
-        if (was or DEFAULT_SITE) != before if kind == SITE else was != before:
-            return f"it starts from another {kind} {record.id} than the books had"
-    return ""
+def _stands(view: View, entry: Entry, permitted: entries.Permitted) -> Steps[bool]:
+    """Tell whether an entry starts from the records that the books had before it.
+
+    What earlier entries changed lies in the overlay, or was written before the head was read. A document that is newer than
+    the entry does not tell what was there before; but the log tells how the entry was judged by the document's writer.
+    """
+    grounds = grounds_of(entry)
+    unread = tuple(key for key in dict.fromkeys(ground.key for ground in grounds) if key not in view.documents)
+    read = dict(zip(unread, (yield Get(unread)), strict=True)) if unread else {}
+    newest = 0
+    for ground in grounds:
+        there = view.overlay.get(ground.key)
+        found = read.get(ground.key) or view.documents.get(ground.key)
+        if there is None and found is not None:
+            there, mutable = found.record, KINDS[ground.key[0]].mutable
+            since = found.version if mutable else there.seq
+            if record_stream(there) == entry.stream and since >= entry.seq and ground.counter is None:
+                if since == entry.seq:
+                    continue  # carried out already, by somebody who judged it before
+                if mutable:
+                    newest = max(newest, since)
+                    continue
+        if not ground.holds(there, entry):
+            return False
+    return not newest or (yield from _judged(view, entry, newest, permitted))
+
+
+def _judged(view: View, entry: Entry, newest: int, permitted: entries.Permitted) -> Steps[bool]:
+    """Tell how an entry was judged by the writer of a later one."""
+    found = yield Get(tuple((LOG, f"{entry.stream}:{seq}") for seq in range(entry.seq + 1, newest + 1)))
+    if None not in found:
+        judged = verdict(entry, view.ends[entry.stream], [one.record for one in found], permitted)
+        if judged is not None:
+            return judged
+    raise DamagedError(
+        f"a record says that entry {newest} of stream {entry.stream} wrote it, which the log does not bear out; "
+        "find out who writes to this store beside dca."
+    )
 
 
 def _settled(view: View, question: Callable[[Reader], T], permitted: entries.Permitted) -> Steps[T]:
@@ -450,7 +499,7 @@ def _settled(view: View, question: Callable[[Reader], T], permitted: entries.Per
         except Missing as missing:
             yield from _fetch(view, missing)
             continue
-        except (DcaError, AssertionError) as error:
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is told once it is known to be true
             refusal = error  # it may come from records of different moments; what the whole log says, counts
         if not view.current and (yield from _walk(view, permitted)):
             continue
@@ -481,6 +530,8 @@ def write(
             view = View()
             continue
         entry, _ = entries.seal(draft, view.end(draft.stream))
+        flaw = entries.unfit(entry, permitted)
+        assert not flaw, flaw
         if (yield from _commit(entry)):
             view.lay_over(entry)
             yield from _finish(view, draft.stream)
@@ -538,6 +589,8 @@ def _settle(entry: Entry, document: dict[str, Any], status: str) -> Steps[bool]:
         status = yield Create(LOG, entry.id, document)
     if status == CREATED:
         return True
+    if status == DENIED:
+        raise DeniedError("no more.")
     (found,) = yield Get(((LOG, entry.id),))
     return found is not None and found.record.get("commit") == entry.commit
 
