@@ -196,7 +196,7 @@ def _check_options(command: "Command", words: Sequence[str], known: Mapping[str,
         if word == "--":
             break
         if not name.startswith("--"):
-            if name.startswith("-") and word not in ("-m", "-y", "-h", "-"):
+            if name.startswith("-") and word not in ("-m", "-h", "-") and not (word == "-y" and "--yes" in known):
                 raise UsageError(f"option {shown(word)} is not known; dca help {command.words} shows the options.")
             continue
         if name not in known:

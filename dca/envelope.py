@@ -73,6 +73,8 @@ def _cell(value: Any) -> str:
         return " ".join(map(_cell, value))
     if isinstance(value, Mapping):
         return " ".join(f"{name}={_cell(one)}" for name, one in value.items())
+    if isinstance(value, bool):
+        return _scalar(value)
     text = "" if value is None else str(value)
     return "".join(character if character.isprintable() else "?" for character in text)
 

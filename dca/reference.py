@@ -95,10 +95,10 @@ def fields_page() -> str:
     lines = [NOTICE, "# Record kinds and index fields", ""]
     lines += [
         "Each kind is an index of Elasticsearch (behind an alias of its name, with the site's prefix) and a table of",
-        f"SQLite. Schema version {VERSION}. Amounts are whole micro-dollars, instants whole milliseconds since 1970 (UTC);",
-        "a text that does not apply is empty, a number that does not apply is 0. Mutable records are replaced as a",
-        "whole, others are only ever added. On Elasticsearch the tenant and site documents also carry the head of their",
-        "stream: `head_seq`, `head_hash`, `head_time`.",
+        f"SQLite. Schema version {VERSION}. Amounts are whole micro-dollars, instants whole milliseconds since 1970",
+        "(UTC); a text that does not apply is empty, a number that does not apply is 0. Mutable records are replaced",
+        "as a whole, others are only ever added. On Elasticsearch the tenant and site documents also carry the head of",
+        "their stream: `head_seq`, `head_hash`, `head_time`.",
         "",
     ]
     for kind in KINDS.values():

@@ -77,7 +77,7 @@ def test_tour_works(place: dict[str, str]) -> None:
     place["TMPDIR"] = place["HOME"]
     done = subprocess.run(["sh", "docs/tour.sh"], cwd=ROOT, env=place, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert sorted(os.listdir(place["HOME"])) == ["bin"]
+    assert [one.name for one in Path(place["HOME"]).iterdir()] == ["bin"]
     assert "charged: 178\n" in done.stdout
     (quoted,) = (one for one in blocks(ROOT / "README.md") if "job import" in one)
     for line in quoted.splitlines():

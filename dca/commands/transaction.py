@@ -130,6 +130,8 @@ def charge(
         raise UsageError(f"--jobtime {jobtime} reaches back to before 1970.")
     if begin > book.now + FUTURE_MAX:
         raise UsageError(f"--start {shown(start)} lies in the future.")
+    if begin + jobtime * clock.SECOND > clock.INSTANT_MAX:
+        raise UsageError(f"--jobtime {jobtime} ends after the year 9999.")
     usage = Usage(
         user=member.user, job=job, batch="", source=CHARGE, start=begin, end=begin + jobtime * clock.SECOND,
         runtime=jobtime, cores=cores or 0, nodes=0, unit=WALL_HOURS if cores is None else CORE_HOURS,

@@ -16,9 +16,11 @@ HOUR = 3_600 * SECOND
 DAY = 24 * HOUR
 INSTANT_MAX = 253_402_300_800 * SECOND - 1
 YEAR_MIN = 1970
+YEAR_MAX = 9998
 
 LAST = {"last_day": DAY, "last_week": 7 * DAY, "last_month": 30 * DAY}
 
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _EPOCH = re.compile(r"[0-9]{1,12}", re.ASCII)
 _MOMENT = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[ T]([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?)?(Z|[+-][0-9]{2}:?[0-9]{2})?",
@@ -147,9 +149,9 @@ def calendar_date(text: str) -> date:
     """Read a date written YYYY-MM-DD."""
     plain = text.strip()
     try:
-        if len(plain) == 10 and plain[4] == plain[7] == "-":
+        if _DATE.fullmatch(plain):
             day = date.fromisoformat(plain)
-            if YEAR_MIN <= day.year <= 9998:
+            if YEAR_MIN <= day.year <= YEAR_MAX:
                 return day
     except ValueError:
         pass

@@ -6,6 +6,8 @@ from dca.core.names import shown
 MICRO = 1_000_000
 AMOUNT_MAX = 8_000_000_000 * MICRO
 SECONDS_PER_HOUR = 3_600
+DECIMALS = 6
+DIGITS_MAX = 40
 
 
 class Decimal:
@@ -44,13 +46,13 @@ def parse(text: str, what: str = "amount") -> int:
         not (whole + fraction)
         or not (whole + fraction).isascii()
         or not (whole + fraction).isdigit()
-        or len(digits) > 40
+        or len(digits) > DIGITS_MAX
     ):
         hint = " (write a dot, no thousands separator)" if "," in text else ""
         raise UsageError(f"{what} {shown(text)} is not a number such as 12.50{hint}.")
     if dot and not fraction:
         raise UsageError(f"{what} {shown(text)} is not a number such as 12.50.")
-    if len(fraction.rstrip("0")) > 6:
+    if len(fraction.rstrip("0")) > DECIMALS:
         raise UsageError(f"{what} {shown(text)} has more than six decimals; a micro-dollar is the smallest amount.")
     amount = int(whole or "0") * MICRO + int((fraction.rstrip("0") + "000000")[:6])
     if negative and amount:

@@ -11,6 +11,7 @@ RULES = (STRICT, EXTENDED)
 STRICT_LENGTH_MAX = 32
 EXTENDED_LENGTH_MAX = 64
 KEY_LENGTH_MAX = 200
+SHOWN_LENGTH_MAX = 60
 REFERENCE_LENGTH_MAX = 200
 CLUSTER_LENGTH_MAX = 64
 SECONDS_MAX = 10**12
@@ -100,6 +101,6 @@ def job_key(cluster: str, job: str, submit_seconds: int) -> str:
 def shown(text: object) -> str:
     """Return a user's text as it may stand in a message: quoted, one line, at most 60 characters."""
     plain = str(text)
-    if len(plain) > 60:
-        plain = plain[:57] + "..."
+    if len(plain) > SHOWN_LENGTH_MAX:
+        plain = plain[: SHOWN_LENGTH_MAX - 3] + "..."
     return "'" + "".join(c if c.isprintable() else "?" for c in plain) + "'"

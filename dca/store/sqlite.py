@@ -75,8 +75,7 @@ def ddl() -> list[str]:
     statements += [
         f"CREATE TABLE log ({columns}, UNIQUE (stream, seq)) STRICT",
         'CREATE INDEX log_time ON log ("time")',
-        "CREATE TABLE head (stream TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL, time INTEGER NOT NULL) "
-        "STRICT",
+        "CREATE TABLE head (stream TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL, time INTEGER NOT NULL)",
         f"PRAGMA application_id = {APPLICATION_ID}",
         f"PRAGMA user_version = {VERSION}",
     ]
@@ -93,7 +92,7 @@ class SqliteStore:
         actor: str = "",
         wait_seconds: float = 30.0,
         network_allowed: bool = False,
-        created: Callable[[Path], None] = lambda path: None,
+        created: Callable[[Path], None] | None = None,
     ) -> None:
         """Name the file: opened when first used, made by the first write; created is told when it is made."""
         self.path = path
@@ -165,7 +164,7 @@ class SqliteStore:
 
     def entries(self, stream: str, first: int, limit: int) -> list[Entry]:
         """Return entries of a stream from a sequence on."""
-        sql = f"SELECT {_LOG_COLUMNS} FROM log WHERE stream = ? AND seq >= ? ORDER BY seq LIMIT ?"  # noqa: S608
+        sql = f"SELECT {_LOG_COLUMNS} FROM log WHERE stream = ? AND seq >= ? ORDER BY seq LIMIT ?"
         with self._guard():
             connection = self._connection or self._open()
             return [_entry(row) for row in connection.execute(sql, (stream, first, limit))]
@@ -211,7 +210,8 @@ class SqliteStore:
                 for statement in ddl():
                     connection.execute(statement)
                 connection.execute("COMMIT")
-                self._created(self.path)
+                if self._created is not None:
+                    self._created(self.path)
         except BaseException:
             connection.close()
             raise
@@ -382,7 +382,7 @@ class _SqliteReader:
         record = KINDS[kind].record
         for begin in range(0, len(ids), VARIABLES_MAX):
             some = ids[begin : begin + VARIABLES_MAX]
-            sql = f'SELECT {_COLUMNS[kind]} FROM "{kind}" WHERE id IN ({", ".join("?" * len(some))})'  # noqa: S608
+            sql = f'SELECT {_COLUMNS[kind]} FROM "{kind}" WHERE id IN ({", ".join("?" * len(some))})'
             found.update((row[0], record(*row)) for row in self._connection.execute(sql, some))
         if kind == SITE:
             found.setdefault(SITE_ID, DEFAULT_SITE)
@@ -403,7 +403,7 @@ class _SqliteReader:
         where, values = _conditions(query.where)
         page, page_values = _page(query.order, query.after)
         sql = (
-            f'SELECT {_COLUMNS[query.kind]} FROM "{query.kind}" WHERE {where} AND {page} '  # noqa: S608 -- names are ours
+            f'SELECT {_COLUMNS[query.kind]} FROM "{query.kind}" WHERE {where} AND {page} '
             f"ORDER BY {_order(query.order)} LIMIT ?"
         )
         record = KINDS[query.kind].record
@@ -427,7 +427,7 @@ class _SqliteReader:
         added = ", ".join([*(f'sum("{name}")' for name in request.fields), "count(*)"])
         columns = ", ".join([day, *group, added])
         keys = ", ".join(str(number + 1) for number in range(len(group) + 1))
-        sql = f"SELECT {columns} FROM {source or f'{chr(34)}{request.kind}{chr(34)}'} WHERE {where} GROUP BY {keys} ORDER BY {keys}"  # noqa: S608, E501
+        sql = f"SELECT {columns} FROM {source or f'{chr(34)}{request.kind}{chr(34)}'} WHERE {where} GROUP BY {keys} ORDER BY {keys}"
         try:
             rows = self._connection.execute(sql, [*values, *where_values]).fetchall()
         except sqlite3.OperationalError as error:
@@ -441,7 +441,7 @@ class _SqliteReader:
         where, values = _conditions(query.where)
         order = ("-time", "stream", "-seq")
         page, page_values = _page(order, query.after)
-        sql = f"SELECT {_LOG_COLUMNS} FROM log WHERE {where} AND {page} ORDER BY {_order(order)} LIMIT ?"  # noqa: S608
+        sql = f"SELECT {_LOG_COLUMNS} FROM log WHERE {where} AND {page} ORDER BY {_order(order)} LIMIT ?"
         return [_entry(row) for row in self._connection.execute(sql, [*values, *page_values, query.limit])]
 
     def end(self, stream: str) -> Head:

@@ -1,0 +1,1 @@
+"""Everything that says whether the books are in order."""
