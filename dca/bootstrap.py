@@ -47,7 +47,7 @@ def surroundings(
     def write_config() -> Path | None:
         if target is None or target.exists():
             return None
-        config.write_new(target, config.without_password(settings.store))
+        config.write_new(target, _lasting(settings.store))
         return target
 
     return Surroundings(
@@ -60,6 +60,14 @@ def surroundings(
         progress=progress,
         write_config=write_config,
     )
+
+
+def _lasting(store: str) -> str:
+    """Return a store's address as a config keeps it: the same books wherever dca is run, and no password."""
+    scheme, _, path = store.partition(":")
+    if scheme == "sqlite" and not path.startswith("~"):
+        return f"sqlite:{Path(path).absolute()}"
+    return config.without_password(store)
 
 
 def open_store(settings: Settings, *, wait_seconds: float, tell: Callable[[str], None]) -> tuple[Store, str]:
@@ -107,7 +115,9 @@ def _elastic(settings: Settings, hosts: list[str], wait_seconds: float) -> tuple
         password = unquote(parts.password) if parts.password else password
         prefix = parts.path.strip("/") or prefix
     if not _PREFIX.fullmatch(prefix):
-        raise UsageError(f"prefix {shown(prefix)} cannot begin an index name: lower-case letters, digits, - and _ only.")
+        raise UsageError(
+            f"prefix {shown(prefix)} cannot begin an index name: lower-case letters, digits, - and _ only."
+        )
     address = Address(
         hosts=tuple(plain),
         username=username,
@@ -117,7 +127,7 @@ def _elastic(settings: Settings, hosts: list[str], wait_seconds: float) -> tuple
         fingerprint=settings.fingerprint,
         prefix=prefix,
     )
-    return ElasticStore(address, PERMITTED, wait_seconds=wait_seconds), ", ".join([*plain, *([prefix] if prefix else [])])
+    return ElasticStore(address, PERMITTED, wait_seconds=wait_seconds), ", ".join(f"{host}/{prefix}" for host in plain)
 
 
 def _port(host: str, parts: "SplitResult") -> int:

@@ -12,16 +12,21 @@ from dca.core.model import GLOBAL_STREAM, TENANT_STREAM_PREFIX
 from dca.store import elastic_search as searches
 from dca.store import protocol
 from dca.store.elastic_door import (
+    ATTEMPT_SECONDS_MIN,
     CONFLICT,
+    FORBIDDEN,
+    NOT_PERMITTED,
     OVERLOADED,
     PASSING,
     PAUSE_SECONDS,
     PAUSE_SECONDS_MAX,
     TOO_LARGE,
     Address,
+    Answer,
     Door,
     NoAnswerError,
     NoBooksError,
+    Request,
 )
 from dca.store.port import EMPTY_HEAD, LogQuery, Query, total
 from dca.store.protocol import (
@@ -42,11 +47,12 @@ from dca.store.protocol import (
     Write,
     head_key,
 )
-from dca.store.schema import KINDS, LOG, SITE, TENANT
+from dca.store.schema import LOG, TENANT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from dca.store.elastic_setup import Indices
     from dca.store.entry import Permitted
     from dca.store.port import Decision, Entry, Head, Reader, Sum, Sums
     from dca.store.protocol import Key, Operation, Steps
@@ -62,7 +68,10 @@ ENTRIES_MAX = 100
 """Entries read at once; one may be 2 MB."""
 WRITE_SECONDS_MIN = 5.0
 """How long records are still written, at least, when the entry took nearly all the time there was."""
+ATTEMPTS = 3
+"""A write gets this part of the time that is left; then it is sent again, perhaps to another host."""
 POINT_IN_TIME = "1m"
+DISK_FULL = "cluster_block_exception"
 
 
 class ElasticStore:
@@ -109,21 +118,20 @@ class ElasticStore:
 
     def setup(self) -> list[str]:
         """Make the indices, or those that are missing; return what was done."""
-        from dca.store import elastic_setup
-
-        return elastic_setup.setup(self._door, self._wait_seconds)
+        return self._indices().setup()
 
     def wipe(self) -> None:
         """Destroy the books: delete the indices that are ours."""
-        from dca.store import elastic_setup
-
-        elastic_setup.wipe(self._door, self._wait_seconds)
+        self._indices().wipe()
 
     def actor(self) -> str:
         """Return who the caller is for Elasticsearch; empty where its security is switched off."""
-        from dca.store import elastic_setup
+        return self._indices().user()
 
-        return elastic_setup.user(self._door, self.deadline())
+    def _indices(self) -> Indices:
+        from dca.store.elastic_setup import Indices
+
+        return Indices(self._door, self.deadline())
 
     # -- the protocol --------------------------------------------------------------------------------------------
 
@@ -148,7 +156,7 @@ class ElasticStore:
             answer: T = stop.value
             return answer
 
-    def perform(self, operation: Operation, until: float) -> Any:  # noqa: PLR0911 -- one line for each operation
+    def perform(self, operation: Operation, until: float) -> Any:
         """Carry out one operation of the protocol, by a deadline."""
         match operation:
             case Get(keys):
@@ -177,7 +185,8 @@ class ElasticStore:
         for begin in range(0, len(keys), GETS_MAX):
             some = keys[begin : begin + GETS_MAX]
             body = {"docs": [{"_index": self._alias(kind), "_id": record_id} for kind, record_id in some]}
-            answer = self._door.ask("read the books", "POST", "/_mget", body, until=until, fault=searches.fault)
+            request = Request("read the books", "POST", "/_mget", body)
+            answer = self._door.ask(request, until=until, fault=searches.fault)
             for (kind, _), document in zip(some, answer["docs"], strict=True):
                 found.append(searches.found(kind, document) if document["found"] else None)
         return found
@@ -185,19 +194,29 @@ class ElasticStore:
     def _create(self, operation: Create, until: float) -> str:
         doing = "write to the log" if operation.kind == LOG else f"write a {operation.kind}"
         document = operation.document if operation.kind == LOG else operation.document._asdict()
-        seconds = max(1.0, (until - time.monotonic()) / 3)
-        path = f"/{self._alias(operation.kind)}/_create/{quote(operation.id, safe='')}?require_alias=true&timeout={seconds:.0f}s"
-        try:
-            answer = self._door.call(doing, "PUT", path, document, seconds=seconds)
-        except NoAnswerError:
-            return TIMED_OUT
+        path = f"/{self._alias(operation.kind)}/_create/{quote(operation.id, safe='')}?require_alias=true"
+        pause = PAUSE_SECONDS
+        while True:
+            seconds = max(ATTEMPT_SECONDS_MIN, (until - time.monotonic()) / ATTEMPTS)
+            request = Request(doing, "PUT", f"{path}&timeout={seconds:.0f}s", document)
+            try:
+                answer = self._door.call(request, seconds=seconds)
+            except NoAnswerError:
+                return TIMED_OUT
+            if answer.status != OVERLOADED or answer.kind == DISK_FULL or time.monotonic() + pause > until:
+                break
+            time.sleep(pause)  # an overloaded server turns a document away before it does anything with it
+            pause = min(2 * pause, PAUSE_SECONDS_MAX)
+        return self._created(answer, request)
+
+    def _created(self, answer: Answer, request: Request) -> str:
         if answer.status == CONFLICT:
             return EXISTS
-        if answer.status in PASSING:
+        if answer.status in PASSING and answer.status != OVERLOADED:
             return TIMED_OUT
-        if answer.kind == "security_exception" and answer.status == 403:  # noqa: PLR2004
+        if answer.kind == NOT_PERMITTED:
             return DENIED
-        self._door.body_of(answer, doing)
+        self._door.body_of(answer, request)
         return CREATED
 
     def _write(self, items: Sequence[Item], until: float) -> list[str]:
@@ -234,9 +253,9 @@ class ElasticStore:
             else:
                 lines.append({"create": target})
             lines.append(searches.source_of(item.record, item.head))
-        seconds = (until - time.monotonic()) / 3
+        request = Request("write records", "POST", "/_bulk?require_alias=true", lines)
         try:
-            answer = self._door.call("write records", "POST", "/_bulk?require_alias=true", lines, seconds=seconds)
+            answer = self._door.call(request, seconds=(until - time.monotonic()) / ATTEMPTS)
         except NoAnswerError:
             return [OVERLOADED] * len(items)
         if "items" not in (answer.body or ()):
@@ -272,9 +291,8 @@ class ElasticStore:
 
     def _refresh(self, kinds: Sequence[str], until: float) -> None:
         """Make everything that was written until now visible to searches."""
-        path = f"/{','.join(map(self._alias, kinds))}/_refresh"
-        doing = "refresh the search"
-        _whole(self._door.ask(doing, "POST", path, until=until), doing)
+        request = Request("refresh the search", "POST", f"/{','.join(map(self._alias, kinds))}/_refresh")
+        _whole(self._door.ask(request, until=until), request)
 
     def _hits(self, kind: str, body: dict[str, Any], limit: int | None, until: float) -> Iterable[Any]:
         """Return what a search hits; more than a page is read from one point in time."""
@@ -286,7 +304,8 @@ class ElasticStore:
 
     def _pages(self, kind: str, body: dict[str, Any], limit: int | None, until: float) -> Iterator[Any]:
         path = f"/{self._alias(kind)}/_pit?keep_alive={POINT_IN_TIME}&allow_partial_search_results=false"
-        point = {"id": self._door.ask("search", "POST", path, until=until)["id"], "keep_alive": POINT_IN_TIME}
+        opened = self._door.ask(Request("search", "POST", path), until=until)
+        point = {"id": opened["id"], "keep_alive": POINT_IN_TIME}
         try:
             while limit is None or limit > 0:
                 size = PAGE if limit is None else min(PAGE, limit)
@@ -301,7 +320,7 @@ class ElasticStore:
 
     def _let_go(self, point: str, until: float) -> None:
         try:
-            self._door.call("search", "DELETE", "/_pit", {"id": point}, seconds=until - time.monotonic())
+            self._door.call(Request("search", "DELETE", "/_pit", {"id": point}), seconds=until - time.monotonic())
         except DcaError:
             return  # it ends by itself
 
@@ -312,8 +331,8 @@ class ElasticStore:
 
     def _searched(self, path: str, body: dict[str, Any], until: float) -> dict[str, Any]:
         partial = "" if "pit" in body else "?allow_partial_search_results=false"
-        answer: dict[str, Any] = self._door.ask("search", "POST", f"{path}/_search{partial}", body, until=until)
-        return _whole(answer, "search")
+        request = Request("search", "POST", f"{path}/_search{partial}", body)
+        return _whole(self._door.ask(request, until=until), request)
 
     def _sums(self, request: Sums, head: Head, until: float) -> list[Sum]:
         if not head.seq:
@@ -336,7 +355,8 @@ class ElasticStore:
     def _added(self, request: Sums, head: Head, until: float) -> list[Sum]:
         """Add up a summing search in whole numbers, record by record."""
         body = {"query": {"bool": {"filter": searches.sums_filter(request, head)}}, "sort": [{"id": "asc"}]}
-        return total((searches.found(request.kind, hit).record for hit in self._hits(request.kind, body, None, until)), request)
+        hits = self._hits(request.kind, body, None, until)
+        return total((searches.found(request.kind, hit).record for hit in hits), request)
 
 
 def _found_nothing(operation: Operation, until: float) -> list[Any]:
@@ -347,15 +367,15 @@ def _found_nothing(operation: Operation, until: float) -> list[Any]:
 
 def _written(item: Item, status: int) -> str:
     """Return what the HTTP status of one document among several means."""
-    if status == 403:  # noqa: PLR2004
+    if status == FORBIDDEN:
         return DENIED
     if status == CONFLICT:
         return DONE if item.version else EXISTS
     return DONE if status in (200, 201) else FAILED
 
 
-def _whole(answer: dict[str, Any], doing: str) -> dict[str, Any]:
+def _whole(answer: dict[str, Any], request: Request) -> dict[str, Any]:
     """Return an answer in which no part failed: an answer from some of the shards is none."""
     if answer["_shards"]["failed"] or answer.get("timed_out"):
-        raise UnreachableError(f"cannot {doing}: some shards failed; look at the health of Elasticsearch and try again.")
+        raise UnreachableError(f"cannot {request.doing}: some shards failed; look at their health and try again.")
     return answer

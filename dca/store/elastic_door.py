@@ -1,8 +1,8 @@
 """The one door to Elasticsearch: every request goes through it, and what goes wrong comes out as one sentence.
 
-Requests are sent by `elastic_transport`, the lower half of the official client, which brings connections, TLS and the choice
-of a living host. The upper half is left out: it takes another 0.1 s to import, and it demands that server and client have
-the same major version.
+Requests are sent by `elastic_transport`, the lower half of the official client, which brings connections, TLS and the
+choice of a living host. The upper half is left out: it takes another 0.1 s to import, and it demands that server and client
+have the same major version.
 """
 
 from __future__ import annotations
@@ -30,9 +30,14 @@ PAUSE_SECONDS_MAX = 1.0
 REASON_LENGTH_MAX = 300
 PREFIX = re.compile(r"(?:[a-z0-9][a-z0-9._-]{0,99})?", re.ASCII)
 
-MISSING, CONFLICT, TOO_LARGE, OVERLOADED = 404, 409, 413, 429
-PASSING = frozenset((408, OVERLOADED, 502, 503, 504))
+GOOD = range(200, 300)
+UNKNOWN_USER, FORBIDDEN, MISSING, CONFLICT, TOO_LARGE, OVERLOADED, NOT_READY = 401, 403, 404, 409, 413, 429, 503
+PASSING = frozenset((408, OVERLOADED, 502, NOT_READY, 504))
 """Answers of a server that may well give another one soon."""
+OF_PROXIES = PASSING | {UNKNOWN_USER, FORBIDDEN, 407, TOO_LARGE}
+"""Answers that something in front of Elasticsearch may give, and that do not say what is behind it."""
+NOT_PERMITTED = "security_exception"
+NO_INDEX = "index_not_found_exception"
 
 
 class Address(NamedTuple):
@@ -72,6 +77,16 @@ class Address(NamedTuple):
         return f"Address({', '.join(self.hosts)}, prefix={self.prefix!r})"
 
 
+class Request(NamedTuple):
+    """What is asked of a host; a list as body is sent as lines."""
+
+    doing: str
+    """What it is for, as a message says it."""
+    method: str
+    path: str
+    body: Any = None
+
+
 class Answer(NamedTuple):
     """What a host answered."""
 
@@ -94,18 +109,19 @@ class Answer(NamedTuple):
 
 
 Fault = Callable[[Answer], Answer]
+"""Returns what is wrong in an answer that looks good, as if that had been the answer."""
 
 
 class NoAnswerError(UnreachableError):
     """A request was sent, and whether it was carried out is not known."""
 
 
-class NoBooksError(UnreachableError):
-    """The indices of the books are not there."""
-
-
 class UnreadableError(NoAnswerError):
     """The answer to a request could not be read."""
+
+
+class NoBooksError(UnreachableError):
+    """The indices of the books are not there."""
 
 
 class Door:
@@ -114,6 +130,7 @@ class Door:
     def __init__(self, address: Address) -> None:
         """Take the address; nothing is sent yet."""
         from elastic_transport import Transport, TransportError
+        from urllib3 import Timeout
 
         if not PREFIX.fullmatch(address.prefix):
             raise UsageError(
@@ -122,8 +139,8 @@ class Door:
             )
         self.address = address
         self._failures = (TransportError, ValueError, OSError)
+        self._timeout = Timeout
         self._verified = False
-        self._others = len(address.hosts) > 1
         try:
             nodes = [_node(host, address) for host in address.hosts]
             self._transport: Transport = Transport(nodes, max_retries=0, retry_on_status=(), meta_header=False)
@@ -141,36 +158,31 @@ class Door:
         """Close all connections."""
         self._transport.close()
 
-    def call(self, doing: str, method: str, path: str, body: Any = None, *, seconds: float) -> Answer:
+    def call(self, request: Request, *, seconds: float) -> Answer:
         """Send a request once; where a host cannot be connected to, the next one gets it.
 
         UnreachableError says that nothing was sent, NoAnswerError that it is not known what became of it.
         """
-        for attempt in reversed(range(max(2, len(self.address.hosts)))):
+        for others in reversed(range(max(2, len(self.address.hosts)))):
             try:
-                return self._send(doing, method, path, body, seconds)
+                return self._send(request, max(seconds, ATTEMPT_SECONDS_MIN))
             except NoAnswerError:
                 raise
             except UnreachableError:
-                if not attempt:
+                if not others:
                     raise
         raise AssertionError
 
-    def ask(
-        self, doing: str, method: str, path: str, body: Any = None, *, until: float, fault: Fault = lambda answer: answer
-    ) -> Any:
-        """Send a request that may be sent again, until a deadline; return the body of the answer, or raise what it says.
-
-        fault returns what is wrong in a good answer, as if it had been the answer.
-        """
+    def reach(self, request: Request, *, until: float, fault: Fault = lambda answer: answer) -> Answer:
+        """Send a request that may be sent again, until a deadline; return the first answer but `not now`."""
         pause = PAUSE_SECONDS
         while True:
             left = until - time.monotonic()
             try:
-                answer = fault(self.call(doing, method, path, body, seconds=left / 2 if self._others else left))
+                answer = fault(self.call(request, seconds=left if len(self.address.hosts) == 1 else left / 2))
                 if answer.status not in PASSING:
-                    return self.body_of(answer, doing)
-                error: DcaError = self.refusal(answer, doing)
+                    return answer
+                error: DcaError = self.refusal(answer, request)
             except UnreadableError:
                 raise
             except NoAnswerError as silence:
@@ -180,38 +192,43 @@ class Door:
             time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 -- jitter is no secret
             pause = min(2 * pause, PAUSE_SECONDS_MAX)
 
-    def body_of(self, answer: Answer, doing: str) -> Any:
+    def ask(self, request: Request, *, until: float, fault: Fault = lambda answer: answer) -> Any:
+        """Return the body of the answer to a request that may be sent again, or raise what a bad answer says."""
+        return self.body_of(self.reach(request, until=until, fault=fault), request)
+
+    def body_of(self, answer: Answer, request: Request) -> Any:
         """Return the body of a good answer; raise what a bad one says."""
-        if 200 <= answer.status < 300:  # noqa: PLR2004 -- the good ones, by definition of HTTP
+        if answer.status in GOOD:
             return answer.body
-        raise self.refusal(answer, doing)
+        raise self.refusal(answer, request)
 
-    def refusal(self, answer: Answer, doing: str) -> DcaError:
+    def refusal(self, answer: Answer, request: Request) -> DcaError:
         """Return the error that a bad answer means."""
-        return refusal(answer, doing, user=self.address.username, prefix=self.address.prefix)
+        return refusal(answer, request.doing, self.address)
 
-    def _send(self, doing: str, method: str, path: str, body: Any, seconds: float) -> Answer:
-        from urllib3 import Timeout
-
-        seconds = max(seconds, ATTEMPT_SECONDS_MIN)
+    def _send(self, request: Request, seconds: float) -> Answer:
         headers = {"accept": "application/json"}
-        if body is not None:
-            headers["content-type"] = "application/x-ndjson" if isinstance(body, list) else "application/json"
-        patience = Timeout(connect=min(seconds, CONNECT_SECONDS_MAX), read=seconds)
+        if request.body is not None:
+            headers["content-type"] = "application/x-ndjson" if isinstance(request.body, list) else "application/json"
+        patience = self._timeout(connect=min(seconds, CONNECT_SECONDS_MAX), read=seconds)
         try:
-            meta, answer = self._transport.perform_request(
-                method, path, body=body, headers=headers, request_timeout=cast("float", patience)
+            meta, body = self._transport.perform_request(
+                request.method,
+                request.path,
+                body=request.body,
+                headers=headers,
+                request_timeout=cast("float", patience),
             )
         except self._failures as error:
-            raise _silence(error, doing, self.hosts, seconds) from None
-        host = meta.node.scheme + "://" + f"{meta.node.host}:{meta.node.port}{meta.node.path_prefix}"
+            raise _silence(error, request.doing, self.hosts, seconds) from None
+        host = f"{meta.node.scheme}://{meta.node.host}:{meta.node.port}"
         if not self._verified:
             self._verified = meta.headers.get("x-elastic-product") == "Elasticsearch"
-            if not self._verified and meta.status < 400:  # noqa: PLR2004 -- errors may come from a proxy in front of it
+            if not self._verified and meta.status not in OF_PROXIES:
                 raise UnreadableError(
-                    f"cannot {doing}: {host} is not an Elasticsearch; check the address in DCA_STORE or the config."
+                    f"cannot {request.doing}: {host} is not an Elasticsearch; check DCA_STORE or the config."
                 )
-        return Answer(meta.status, answer, host)
+        return Answer(meta.status, body, host)
 
 
 def _node(host: str, address: Address) -> NodeConfig:
@@ -239,28 +256,29 @@ def _base64(text: str) -> str:
 
 def _silence(error: Exception, doing: str, hosts: str, seconds: float) -> UnreachableError:
     """Return what it means that a request got no answer, and whether it was sent at all."""
-    from elastic_transport import SerializationError, TlsError
+    from elastic_transport import ConnectionTimeout, SerializationError, TlsError
     from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
     cause = error.__cause__
     if isinstance(error, SerializationError):
-        return UnreadableError(f"cannot {doing}: {hosts} answered with something that is not JSON; is a proxy in between?")
+        return UnreadableError(f"cannot {doing}: {hosts} answered what cannot be read; is a proxy in between?")
     if isinstance(cause, NameResolutionError):
-        return UnreachableError(
-            f"cannot {doing}: the name in {hosts} is not known; check the address in DCA_STORE or the config."
-        )
-    if isinstance(cause, ConnectTimeoutError):
-        return UnreachableError(f"cannot {doing}: {hosts} cannot be connected to; is it up, and is there a firewall between?")
+        return UnreachableError(f"cannot {doing}: the name in {hosts} is not known; check DCA_STORE or the config.")
     if isinstance(cause, NewConnectionError):
         return UnreachableError(f"cannot {doing}: nothing answers at {hosts}; is it up, and is the address right?")
+    if isinstance(cause, ConnectTimeoutError):
+        return UnreachableError(
+            f"cannot {doing}: {hosts} cannot be connected to; is it up, is there a firewall between?"
+        )
     if isinstance(error, TlsError):
         return _distrust(str(cause), doing, hosts)
     if isinstance(error, ValueError):
         return UnreachableError(f"cannot {doing}: the address {hosts} cannot be used; write http(s)://host:port.")
-    if "timed out" in str(error):
+    if isinstance(error, ConnectionTimeout):
         return NoAnswerError(f"cannot {doing}: {hosts} did not answer in {seconds:.0f} seconds; look at its health.")
     return NoAnswerError(
-        f"cannot {doing}: {hosts} closed the connection without an answer; if it speaks TLS, write https:// in its address."
+        f"cannot {doing}: {hosts} closed the connection without an answer; "
+        "if it speaks TLS, write https:// in its address."
     )
 
 
@@ -282,31 +300,39 @@ def _distrust(reason: str, doing: str, hosts: str) -> UnreachableError:
     return NoAnswerError(f"cannot {doing}: TLS with {hosts} failed; look at the server's log.")
 
 
-def refusal(answer: Answer, doing: str, *, user: str, prefix: str) -> DcaError:
+def refusal(answer: Answer, doing: str, address: Address) -> DcaError:
     """Return the error that a bad answer means: what happened where, and the next step."""
     host, kind = answer.host, answer.kind
-    if answer.status == 401:  # noqa: PLR2004
-        who = f"the password of user {user}" if user else "the credentials"
-        return UnreachableError(f"cannot {doing}: {host} does not accept {who}; check the config or DCA_STORE.")
-    if kind == "security_exception":
-        return DeniedError(f"{user or 'the API key'} may not {doing} at {host}: {_wanted(answer.reason)}.")
-    if "cluster_block" in kind:
+    if answer.status == UNKNOWN_USER:
         return UnreachableError(
-            f"cannot {doing}: {host} has blocked the index against it ({answer.reason}); often its disks are full."
+            f"cannot {doing}: {host} does not accept {_credentials(address)}; check the config or DCA_STORE."
         )
-    if kind == "index_not_found_exception":
-        begin = f"whose names begin with {prefix}" if prefix else "without a prefix"
+    if kind == NOT_PERMITTED:
+        return DeniedError(f"{address.username or 'the API key'} may not {doing} at {host}: {_wanted(answer.reason)}.")
+    if kind == NO_INDEX:
+        begin = f"whose names begin with {address.prefix}" if address.prefix else "without a prefix"
         return NoBooksError(
-            f"cannot {doing}: there are no books at {host} {begin}; run dca setup, or name the right store in DCA_STORE or the config."
+            f"cannot {doing}: there are no books at {host} {begin}; "
+            "run dca setup, or name the right store in DCA_STORE or the config."
         )
+    what = f"{answer.status} {kind}".strip()
+    if "cluster_block" in kind and answer.status != NOT_READY:
+        return UnreachableError(f"cannot {doing}: {host} has blocked it ({answer.reason}); often its disks are full.")
     if answer.status == OVERLOADED:
         return BusyError(f"cannot {doing}: {host} is overloaded; nothing was changed, try again.")
-    if answer.status == TOO_LARGE:
-        return UnreachableError(f"cannot {doing}: {host}, or a proxy before it, finds the request too large; raise that limit.")
-    what = f"{answer.status} {kind}".strip()
     if answer.status in PASSING:
         return UnreachableError(f"cannot {doing}: {host} is not ready ({what}); look at its health and try again.")
+    if answer.status == TOO_LARGE:
+        return UnreachableError(
+            f"cannot {doing}: {host}, or a proxy before it, takes no request so large; raise that limit."
+        )
     return UnreachableError(f"cannot {doing}: {host} answered {what}: {answer.reason or 'no reason given'}.")
+
+
+def _credentials(address: Address) -> str:
+    if address.api_key:
+        return "the API key"
+    return f"the password of user {address.username}" if address.username else "callers without a user or an API key"
 
 
 _PRIVILEGES = re.compile(r"granted by the (index|cluster) privileges \[([^\]]*)\]")
@@ -320,5 +346,3 @@ def _wanted(reason: str) -> str:
         return reason or "no reason given"
     where = f" on {indices[1]}" if indices else ""
     return f"one of the {privileges[1]} privileges {privileges[2].replace(',', ', ')}{where} is needed"
-
-

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from dca.core.errors import DamagedError
 from dca.store import entry as entries
-from dca.store.elastic_door import MISSING, Answer
+from dca.store.elastic_door import GOOD, MISSING, NO_INDEX, NOT_PERMITTED, NOT_READY, Answer
 from dca.store.indices import HEAD_CARRIERS
 from dca.store.port import EMPTY_HEAD, Condition, Entry, Head, LogQuery, Query, Sum, Sums
 from dca.store.protocol import Found
@@ -18,8 +18,8 @@ GROUPS_MAX = 5_000
 EXACT = 2**53
 """Elasticsearch adds in doubles, which are exact below this."""
 
-NOT_READY = 503
-LASTING = frozenset(("index_not_found_exception", "security_exception"))
+LASTING = frozenset((NO_INDEX, NOT_PERMITTED))
+"""What is wrong with a document and stays so."""
 
 _RANGES = {"lt": "lt", "le": "lte", "gt": "gt", "ge": "gte"}
 _LOG_SORT: list[dict[str, Any]] = [
@@ -72,7 +72,7 @@ def log_body(query: LogQuery) -> dict[str, Any]:
 
 def fault(answer: Answer) -> Answer:
     """Return what is wrong with one of many documents that were read together, if anything is."""
-    for document in answer.body["docs"] if answer.status < 300 else ():  # noqa: PLR2004 -- the good ones
+    for document in answer.body["docs"] if answer.status in GOOD else ():
         if "error" in document:
             wrong = Answer(NOT_READY, document, answer.host)
             return wrong if wrong.kind not in LASTING else wrong._replace(status=MISSING)

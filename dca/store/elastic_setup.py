@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import TYPE_CHECKING, Any
 
 from dca.core.errors import DamagedError, RefusedError, UnreachableError
-from dca.store.elastic_door import MISSING
+from dca.store.elastic_door import MISSING, Request
 from dca.store.indices import NAMES, load
 from dca.store.schema import LOG, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dca.store.elastic_door import Door
+    from dca.store.elastic_door import Answer, Door
 
 VERSION_MIN = (8, 19)
-SETTING_UP, WIPING = "set up the books", "destroy the books"
+SETTING_UP, WIPING, ASKING = "set up the books", "destroy the books", "ask who is asking"
 NO_PIPELINE = "_none"
 IF_THERE = "?ignore_unavailable=true"
 ALREADY_THERE = "resource_already_exists_exception"
@@ -38,120 +37,216 @@ PIPELINE: dict[str, Any] = {
 }
 
 
-def user(door: Door, until: float) -> str:
-    """Return who the caller is for Elasticsearch; empty where its security is switched off."""
-    doing = "ask who is asking"
-    answer = door.call(doing, "GET", "/_security/_authenticate", seconds=until - time.monotonic())
-    if answer.status in SECURITY_OFF:
-        return ""
-    return str(door.body_of(answer, doing)["username"])
+class Indices:
+    """The indices of one set of books, each `<prefix><name>-v<schema>` behind its alias `<prefix><name>`."""
 
+    def __init__(self, door: Door, until: float) -> None:
+        """Take the door, and until when everything must be done, on the monotonic clock."""
+        self._door = door
+        self._until = until
+        self._host = door.hosts
+        self._aliases = {name: f"{door.address.prefix}{name}" for name in NAMES}
+        self._indices = {name: f"{alias}-v{VERSION}" for name, alias in self._aliases.items()}
+        self._pipeline = f"{door.address.prefix}dca-author"
 
-def setup(door: Door, wait_seconds: float) -> list[str]:
-    """Make what is missing, and nothing else; return what was done and what the administrator must know.
+    def user(self) -> str:
+        """Return who the caller is for Elasticsearch; empty where its security is switched off."""
+        request = Request(ASKING, "GET", "/_security/_authenticate")
+        answer = self._reach(request)
+        return "" if answer.status in SECURITY_OFF else str(self._door.body_of(answer, request)["username"])
 
-    It can be stopped at any point and run again, and two may run at once: every step is one request that either makes the
-    whole thing or finds it made.
-    """
-    until = time.monotonic() + wait_seconds
-    _check_version(door, until)
-    signed = bool(user(door, until))
-    _check(door, _present(door, until), signed=signed)
-    done = _make_pipeline(door, until) if signed else []
-    done += _make_all(door, _present(door, until), until, signed=signed)
-    present = _present(door, until)
-    _check(door, present, signed=signed)
-    for name in NAMES:
-        if _index(door, name) not in present:
-            raise UnreachableError(f"cannot {SETTING_UP}: the index {_index(door, name)} cannot be seen; is it closed?")
-    return [*done, *_warnings(door, present, until, signed=signed)]
+    def setup(self) -> list[str]:
+        """Make what is missing, and nothing else; return what was done and what the administrator must know.
 
+        It can be stopped at any point and run again, and two may run at once: every step is one request that either
+        makes the whole thing or finds it made.
+        """
+        self._check_version()
+        signed = bool(self.user())
+        self._check(self._present(), signed=signed)
+        done = self._make_pipeline() if signed else []
+        done += self._make_all(self._present(), signed=signed)
+        present = self._present()
+        self._check(present, signed=signed)
+        for index in self._indices.values():
+            if index not in present:
+                raise UnreachableError(
+                    f"cannot {SETTING_UP}: the index {index} at {self._host} is hidden; is it closed?"
+                )
+        return [*done, *self._warnings(present, signed=signed)]
 
-def wipe(door: Door, wait_seconds: float) -> None:
-    """Delete the indices and the pipeline of these books; refused if one of that name is not ours.
+    def wipe(self) -> None:
+        """Delete the indices and the pipeline of these books; refused if one of that name is not ours.
 
-    The log goes last: as long as it is there, what went before can be made again from it.
-    """
-    until = time.monotonic() + wait_seconds
-    present = _present(door, until)
-    for name in NAMES:
-        index = _index(door, name)
-        if index in present and not _is_ours(present[index]["mappings"]):
-            raise RefusedError(f"the index {index} at {door.hosts} was not made by dca; nothing was destroyed.")
-    pipeline = _own_pipeline(door, until)
-    records = ",".join(_index(door, name) for name in NAMES if name != LOG)
-    for path in (
-        records + IF_THERE,
-        _index(door, LOG) + IF_THERE,
-        *([f"_ingest/pipeline/{pipeline}"] if pipeline else []),
-    ):
-        answer = door.call(WIPING, "DELETE", f"/{path}", seconds=until - time.monotonic())
-        if answer.status != MISSING:
-            door.body_of(answer, WIPING)
+        The log goes last: as long as it is there, what went before can be made again from it.
+        """
+        present = self._present()
+        for index in self._indices.values():
+            if index in present and not _is_ours(present[index]["mappings"]):
+                raise RefusedError(f"the index {index} at {self._host} was not made by dca; nothing was destroyed.")
+        pipelines = [f"_ingest/pipeline/{self._pipeline}"] if self._has_pipeline() else []
+        records = ",".join(index for name, index in self._indices.items() if name != LOG)
+        for path in (records + IF_THERE, self._indices[LOG] + IF_THERE, *pipelines):
+            request = Request(WIPING, "DELETE", f"/{path}")
+            answer = self._reach(request)
+            if answer.status != MISSING:
+                self._door.body_of(answer, request)
 
+    def _reach(self, request: Request) -> Answer:
+        return self._door.reach(request, until=self._until)
 
-def _alias(door: Door, name: str) -> str:
-    return f"{door.address.prefix}{name}"
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        return self._door.ask(Request(SETTING_UP, method, path, body), until=self._until)
 
+    # -- checking ------------------------------------------------------------------------------------------------
 
-def _index(door: Door, name: str) -> str:
-    return f"{_alias(door, name)}-v{VERSION}"
+    def _check_version(self) -> None:
+        number = str(self._ask("GET", "/")["version"]["number"])
+        match = re.match(r"(\d+)\.(\d+)", number)
+        if match is None or (int(match[1]), int(match[2])) < VERSION_MIN:
+            wanted = ".".join(map(str, VERSION_MIN))
+            raise UnreachableError(
+                f"cannot {SETTING_UP}: {self._host} runs Elasticsearch {number}; dca needs {wanted} or newer."
+            )
 
+    def _present(self) -> dict[str, Any]:
+        """Return the indices that have one of our names or aliases: by name, with aliases, mappings and settings."""
+        names = ",".join([*self._aliases.values(), *self._indices.values()])
+        present: dict[str, Any] = self._ask("GET", f"/{names}{IF_THERE}&flat_settings=true")
+        return present
 
-def _pipeline(door: Door) -> str:
-    return f"{door.address.prefix}dca-author"
+    def _check(self, present: Mapping[str, Any], *, signed: bool) -> None:
+        """Refuse what is in our way, or is not as it must be."""
+        names = {index: name for name, index in self._indices.items()}
+        owners = {self._aliases[name]: index for index, name in names.items()}
+        for index, state in present.items():
+            if index not in names:
+                taken = ", ".join(sorted({index, *state["aliases"]} & owners.keys()))
+                raise RefusedError(
+                    f"the index {index} at {self._host} has the name {taken}, which dca needs; nothing was changed: "
+                    "choose a prefix of its own for the books."
+                )
+            for alias in state["aliases"]:
+                if owners.get(alias, index) != index:
+                    raise RefusedError(
+                        f"the alias {alias} at {self._host} leads to {index}; nothing was changed: remove it."
+                    )
+            self._check_mappings(index, names[index], state["mappings"])
+            self._check_settings(index, state["settings"], signed=signed)
 
-
-def _check_version(door: Door, until: float) -> None:
-    number = str(door.ask(SETTING_UP, "GET", "/", until=until)["version"]["number"])
-    match = re.match(r"(\d+)\.(\d+)", number)
-    if match is None or (int(match[1]), int(match[2])) < VERSION_MIN:
-        wanted = ".".join(map(str, VERSION_MIN))
-        raise UnreachableError(f"cannot {SETTING_UP}: {door.hosts} runs Elasticsearch {number}; dca needs {wanted} or newer.")
-
-
-def _present(door: Door, until: float) -> dict[str, Any]:
-    """Return the indices that have one of our names or aliases: by name, with aliases, mappings and settings."""
-    names = [named(door, name) for name in NAMES for named in (_alias, _index)]
-    path = f"/{','.join(names)}{IF_THERE}&flat_settings=true"
-    present: dict[str, Any] = door.ask(SETTING_UP, "GET", path, until=until)
-    return present
-
-
-def _check(door: Door, present: Mapping[str, Any], *, signed: bool) -> None:
-    """Refuse what is in our way, or is not as it must be."""
-    ours = {_index(door, name): name for name in NAMES}
-    aliases = {_alias(door, name): _index(door, name) for name in NAMES}
-    for index, state in present.items():
-        if index not in ours:
-            taken = sorted({index, *state["aliases"]} & aliases.keys())
+    def _check_mappings(self, index: str, name: str, mappings: Mapping[str, Any]) -> None:
+        if not _is_ours(mappings):
             raise RefusedError(
-                f"the index {index} at {door.hosts} has the name {', '.join(taken)}, which dca needs; nothing was changed: "
+                f"the index {index} at {self._host} was not made by dca; nothing was changed: "
                 "choose a prefix of its own for the books."
             )
-        for alias in state["aliases"]:
-            if aliases.get(alias, index) != index:
-                raise RefusedError(f"the alias {alias} at {door.hosts} leads to {index}; nothing was changed: remove it.")
-        _check_mappings(door, index, ours[index], state["mappings"])
-        _check_settings(door, index, state["settings"], signed=signed)
+        field = difference(load(name)["mappings"], mappings)
+        if field:
+            raise DamagedError(
+                f"the index {index} at {self._host} is not as dca made it: {field} differs; nothing was changed: "
+                "restore the index from a snapshot."
+            )
+
+    def _check_settings(self, index: str, settings: Mapping[str, Any], *, signed: bool) -> None:
+        where = f"the index {index} at {self._host}"
+        if settings.get("index.translog.durability", "request") != "request":
+            raise RefusedError(
+                f"{where} has index.translog.durability = async, which loses the commits of the last seconds when the "
+                "power fails; set it to request."
+            )
+        if settings.get("index.default_pipeline", NO_PIPELINE) != NO_PIPELINE:
+            raise RefusedError(f"{where} has an index.default_pipeline, which would change the books; remove it.")
+        final = settings.get("index.final_pipeline", NO_PIPELINE)
+        if final == NO_PIPELINE:
+            return
+        if index != self._indices[LOG] or final != self._pipeline:
+            raise RefusedError(f"{where} has index.final_pipeline = {final}, which dca did not set; remove it.")
+        if not signed:
+            raise RefusedError(
+                f"{where} stamps its entries with their authors, but the security of Elasticsearch was switched off; "
+                "switch it on again."
+            )
+
+    # -- making --------------------------------------------------------------------------------------------------
+
+    def _make_pipeline(self) -> list[str]:
+        if self._has_pipeline():
+            return []
+        self._ask("PUT", f"/_ingest/pipeline/{self._pipeline}", PIPELINE)
+        return [f"created the ingest pipeline {self._pipeline}, which stamps log entries with their authors"]
+
+    def _has_pipeline(self) -> bool:
+        """Tell whether our pipeline is there; refuse another one of its name."""
+        request = Request(SETTING_UP, "GET", f"/_ingest/pipeline/{self._pipeline}")
+        answer = self._reach(request)
+        if answer.status == MISSING:
+            return False
+        there = self._door.body_of(answer, request)[self._pipeline]
+        if there.get("processors") != PIPELINE["processors"]:
+            raise RefusedError(
+                f"the ingest pipeline {self._pipeline} at {self._host} was not made by dca; "
+                "nothing was changed: remove it."
+            )
+        return True
+
+    def _make_all(self, present: Mapping[str, Any], *, signed: bool) -> list[str]:
+        """Make all indices at once: one after the other, each would wait for the disks of the whole cluster."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        def make(name: str) -> list[str]:
+            pipeline = {"final_pipeline": self._pipeline} if signed and name == LOG else {}
+            there = present.get(self._indices[name])
+            return self._mend(name, there, pipeline) if there else self._make(name, pipeline)
+
+        with ThreadPoolExecutor(len(NAMES)) as makers:
+            return [line for lines in makers.map(make, NAMES) for line in lines]
+
+    def _make(self, name: str, pipeline: Mapping[str, str]) -> list[str]:
+        """Make an index together with its alias, unless somebody else has just done it."""
+        index, alias = self._indices[name], self._aliases[name]
+        wanted = load(name)
+        settings = {"index": {**wanted["settings"]["index"], **pipeline}}
+        body = {"settings": settings, "mappings": wanted["mappings"], "aliases": {alias: {}}}
+        request = Request(SETTING_UP, "PUT", f"/{index}", body)
+        answer = self._reach(request)
+        if answer.kind == ALREADY_THERE:
+            return []
+        self._door.body_of(answer, request)
+        return [f"created the index {index} with the alias {alias}"]
+
+    def _mend(self, name: str, there: Mapping[str, Any], pipeline: Mapping[str, str]) -> list[str]:
+        """Give an index of ours the alias or the pipeline that it lacks."""
+        index, alias = self._indices[name], self._aliases[name]
+        done = []
+        if alias not in there["aliases"]:
+            self._ask("PUT", f"/{index}/_alias/{alias}")
+            done.append(f"gave the index {index} its alias {alias} back")
+        if pipeline and there["settings"].get("index.final_pipeline", NO_PIPELINE) == NO_PIPELINE:
+            self._ask("PUT", f"/{index}/_settings", {"index": pipeline})
+            done.append(f"log entries in {index} are stamped with their authors from now on")
+        return done
+
+    def _warnings(self, present: Mapping[str, Any], *, signed: bool) -> list[str]:
+        """Return what the administrator must know, as long as it is so."""
+        listed = []
+        if not signed:
+            listed.append(
+                f"the security of {self._host} is switched off: log entries are unsigned, "
+                "and whoever reaches it can change the books"
+            )
+        answer = self._reach(Request(SETTING_UP, "GET", "/_cluster/health"))
+        nodes = answer.body.get("number_of_data_nodes", 1) if isinstance(answer.body, dict) else 1
+        log = self._indices[LOG]
+        if nodes > 1 and present[log]["settings"].get("index.number_of_replicas") == "0":
+            listed.append(
+                f"the index {log} has no replica although there are {nodes} data nodes: "
+                "set its index.number_of_replicas to 1"
+            )
+        return listed
 
 
 def _is_ours(mappings: Mapping[str, Any]) -> bool:
     return "dca" in mappings.get("_meta", {})
-
-
-def _check_mappings(door: Door, index: str, name: str, mappings: Mapping[str, Any]) -> None:
-    if not _is_ours(mappings):
-        raise RefusedError(
-            f"the index {index} at {door.hosts} was not made by dca; nothing was changed: "
-            "choose a prefix of its own for the books."
-        )
-    field = difference(load(name)["mappings"], mappings)
-    if field:
-        raise DamagedError(
-            f"the index {index} at {door.hosts} is not as dca made it: {field} differs; nothing was changed: "
-            "restore the index from a snapshot."
-        )
 
 
 def difference(ours: object, theirs: object, path: str = "") -> str:
@@ -163,91 +258,3 @@ def difference(ours: object, theirs: object, path: str = "") -> str:
         if found:
             return found
     return ""
-
-
-def _check_settings(door: Door, index: str, settings: Mapping[str, Any], *, signed: bool) -> None:
-    where = f"the index {index} at {door.hosts}"
-    if settings.get("index.translog.durability", "request") != "request":
-        raise RefusedError(
-            f"{where} has index.translog.durability = async, which loses the commits of the last seconds when the power "
-            "fails; set it to request."
-        )
-    if settings.get("index.default_pipeline", NO_PIPELINE) != NO_PIPELINE:
-        raise RefusedError(f"{where} has an index.default_pipeline, which would change the books; remove it.")
-    final = settings.get("index.final_pipeline", NO_PIPELINE)
-    if final == NO_PIPELINE:
-        return
-    if index != _index(door, LOG) or final != _pipeline(door):
-        raise RefusedError(f"{where} has index.final_pipeline = {final}, which dca did not set; remove it.")
-    if not signed:
-        raise RefusedError(
-            f"{where} stamps its entries with their authors, but the security of Elasticsearch was switched off; "
-            "switch it on again."
-        )
-
-
-def _make_pipeline(door: Door, until: float) -> list[str]:
-    if _own_pipeline(door, until):
-        return []
-    door.ask(SETTING_UP, "PUT", f"/_ingest/pipeline/{_pipeline(door)}", PIPELINE, until=until)
-    return [f"created the ingest pipeline {_pipeline(door)}, which stamps log entries with their authors"]
-
-
-def _own_pipeline(door: Door, until: float) -> str:
-    """Return the name of our pipeline if it is there; refuse a foreign one of that name."""
-    name = _pipeline(door)
-    answer = door.call(SETTING_UP, "GET", f"/_ingest/pipeline/{name}", seconds=until - time.monotonic())
-    if answer.status == MISSING:
-        return ""
-    if door.body_of(answer, SETTING_UP)[name].get("processors") != PIPELINE["processors"]:
-        raise RefusedError(f"the ingest pipeline {name} at {door.hosts} was not made by dca; nothing was changed: remove it.")
-    return name
-
-
-def _make_all(door: Door, present: Mapping[str, Any], until: float, *, signed: bool) -> list[str]:
-    """Make all indices at once: each alone waits for the disks of the whole cluster."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    def make(name: str) -> list[str]:
-        return _make(door, name, present, until, signed=signed)
-
-    with ThreadPoolExecutor(len(NAMES)) as makers:
-        return [line for lines in makers.map(make, NAMES) for line in lines]
-
-
-def _make(door: Door, name: str, present: Mapping[str, Any], until: float, *, signed: bool) -> list[str]:
-    """Make one index with its alias, or what is missing of it."""
-    index, alias = _index(door, name), _alias(door, name)
-    pipeline = {"final_pipeline": _pipeline(door)} if signed and name == LOG else {}
-    if index not in present:
-        body = load(name)
-        settings = {"index": {**body["settings"]["index"], **pipeline}}
-        wanted = {"settings": settings, "mappings": body["mappings"], "aliases": {alias: {}}}
-        answer = door.call(SETTING_UP, "PUT", f"/{index}", wanted, seconds=until - time.monotonic())
-        if answer.kind == ALREADY_THERE:
-            return []
-        door.body_of(answer, SETTING_UP)
-        return [f"created the index {index} with the alias {alias}"]
-    done = []
-    if alias not in present[index]["aliases"]:
-        door.ask(SETTING_UP, "PUT", f"/{index}/_alias/{alias}", until=until)
-        done.append(f"gave the index {index} its alias {alias} back")
-    if pipeline and present[index]["settings"].get("index.final_pipeline", NO_PIPELINE) == NO_PIPELINE:
-        door.ask(SETTING_UP, "PUT", f"/{index}/_settings", {"index": pipeline}, until=until)
-        done.append(f"log entries in {index} are stamped with their authors from now on")
-    return done
-
-
-def _warnings(door: Door, present: Mapping[str, Any], until: float, *, signed: bool) -> list[str]:
-    """Return what the administrator must know, as long as it is so."""
-    listed = []
-    if not signed:
-        listed.append(
-            f"the security of {door.hosts} is switched off: log entries are unsigned, and whoever reaches it can change the books"
-        )
-    log = _index(door, LOG)
-    answer = door.call(SETTING_UP, "GET", "/_cluster/health", seconds=until - time.monotonic())
-    nodes = answer.body.get("number_of_data_nodes", 1) if isinstance(answer.body, dict) else 1
-    if nodes > 1 and present[log]["settings"].get("index.number_of_replicas") == "0":
-        listed.append(f"the index {log} has no replica although there are {nodes} data nodes: set index.number_of_replicas to 1")
-    return listed

@@ -33,7 +33,6 @@ T = TypeVar("T")
 
 APPLICATION_ID = 0x64636162
 """'dcab' in the header of the file: these are the books of dca."""
-BUSY_MILLISECONDS = 5_000
 VARIABLES_MAX = 900
 DAYS_MAX = 5_000
 NETWORK_FILE_SYSTEMS = {
@@ -155,12 +154,15 @@ class SqliteStore:
 
     def wipe(self) -> None:
         """Destroy the books: delete the file."""
-        with self._guard(), self._queue():
-            if self.path.exists():
-                self._open()  # refuses a file that is not ours
+        with self._guard():
+            if not self.path.exists():
+                return
+            if self.path.stat().st_size:
+                self._open(create=True)  # refuses a file that is not ours
             self.close()
-            for ending in ("", "-wal", "-shm"):
-                Path(f"{self.path}{ending}").unlink(missing_ok=True)
+            with self._queue():
+                for ending in ("", "-wal", "-shm"):
+                    Path(f"{self.path}{ending}").unlink(missing_ok=True)
 
     def entries(self, stream: str, first: int, limit: int) -> list[Entry]:
         """Return entries of a stream from a sequence on."""
@@ -188,45 +190,56 @@ class SqliteStore:
             )
 
     def _open(self, *, create: bool = False) -> sqlite3.Connection:
-        exists = self.path.exists() and self.path.stat().st_size > 0
-        if not exists and not create:
-            raise UnreachableError(
-                f"there are no books at {self.path} yet; run dca setup, or name the right store in DCA_STORE or config."
-            )
-        if not exists:
+        if not self.path.exists():
+            if not create:
+                raise self._no_books()
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
         mode = "rw" if writable else "ro"
         uri = f"{self.path.absolute().as_uri()}?mode={mode}"
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=self._wait_seconds)
         try:
-            if exists:
-                self._check(connection)
+            if self._check(connection):
+                connection.execute("PRAGMA synchronous = FULL")
+            elif create:
+                self._make(connection)
             else:
-                connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            if not exists:
-                connection.execute("BEGIN IMMEDIATE")
-                for statement in ddl():
-                    connection.execute(statement)
-                connection.execute("COMMIT")
-                if self._created is not None:
-                    self._created(self.path)
+                raise self._no_books()
         except BaseException:
             connection.close()
             raise
         self._connection = connection
         return connection
 
-    def _check(self, connection: sqlite3.Connection) -> None:
+    def _no_books(self) -> UnreachableError:
+        return UnreachableError(
+            f"there are no books at {self.path} yet; run dca setup, or name the right store in DCA_STORE or config."
+        )
+
+    def _make(self, connection: sqlite3.Connection) -> None:
+        """Make the tables of new books."""
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in ddl():
+            connection.execute(statement)
+        connection.execute("COMMIT")
+        if self._created is not None:
+            self._created(self.path)
+
+    def _check(self, connection: sqlite3.Connection) -> bool:
+        """Tell whether there are books in the file; a database that holds nothing is what a killed first command left."""
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if not application and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            return False
         if application != APPLICATION_ID:
             raise UnreachableError(
                 f"{self.path} is a database of another program; name a file of its own for the books."
             )
         if version > VERSION:
             raise UnreachableError(f"{self.path} was written by a newer dca (schema {version}); install that version.")
+        return True
 
     @contextlib.contextmanager
     def _queue(self) -> Iterator[None]:
