@@ -107,6 +107,7 @@ def _run(words: list[str], form: _Form) -> int:
 
     plain = [word for word in words if not word.startswith("-")]
     if not plain or plain[0] == "help":
+        _refuse_options(words)
         return _help(plain[1:])
     command = BY_WORDS.get(" ".join(plain[:2])) or BY_WORDS.get(plain[0])
     if command is None:
@@ -115,6 +116,16 @@ def _run(words: list[str], form: _Form) -> int:
         return _help(command.words.split())
     given = _parse(command, _without(words, command.words.split()))
     return _execute(command, given, form)
+
+
+def _refuse_options(words: Sequence[str]) -> None:
+    """Refuse options where only help is asked for."""
+    from dca.core.errors import UsageError
+    from dca.core.names import shown
+
+    for word in words:
+        if word.startswith("-") and word not in ("-m", "--mini", "-h", "--help"):
+            raise UsageError(f"option {shown(word)} is not known; dca help shows the commands and their options.")
 
 
 def _without(words: Sequence[str], leading: Sequence[str]) -> list[str]:

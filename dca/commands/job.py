@@ -40,6 +40,7 @@ WAITING_MAX = 20_000
 """Jobs of all tenants that are collected at most."""
 CHANGED_SHOWN = 100
 REMEMBERED_MAX = 2_000_000
+REJECTS_HEADER = "line\treason\trecord\n"
 
 
 def bring(
@@ -111,7 +112,7 @@ class _Import:
         self.session = session
         self.file = file
         self.site = session.ask(lambda book: book.site())
-        self.zone = zone or self.site.zone
+        self.zone = self.site.zone if zone is None else zone
         clock.zone(self.zone)
         self.cluster = cluster or self.site.cluster
         self.tenant = session.ask(lambda book: book.enabled_tenant(tenant)).id if tenant is not None else ""
@@ -130,27 +131,37 @@ class _Import:
         self.rejects = _Rejects(self._rejects_path(rejects))
 
     def _rejects_path(self, named: str | None) -> Path:
-        if named is not None:
-            if self.file != "-" and Path(named).resolve() == Path(self.file).resolve():
+        """Return where rejected records go; a place that cannot take them is told before anything is booked."""
+        if named is None:
+            return Path(f"{'dca-import' if self.file == '-' else self.file}.{self.batch}.rejected")
+        path = Path(named)
+        try:
+            if self.file != "-" and path.resolve() == Path(self.file).resolve():
                 raise UsageError("--rejects names the log itself; name another file.")
-            return Path(named)
-        return Path(f"{'dca-import' if self.file == '-' else self.file}.{self.batch}.rejected")
+            if path.is_dir() or not path.parent.is_dir():
+                raise UsageError(f"--rejects {shown(named)} can be no file: it is a folder, or stands in none.")
+            if path.is_file() and not _is_rejects(path):
+                raise UsageError(f"--rejects {shown(named)} holds something else; name a new file.")
+        except OSError as error:
+            raise UsageError(f"--rejects {shown(named)} cannot be used: {error.strerror}.") from None
+        return path
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[BinaryIO]:
         """Open the log; what the file system says against it is one sentence."""
-        if self.file == "-":
-            if sys.stdin is None:
-                raise UsageError("standard input is closed; name a file, or give the log to standard input.")
-            yield _Counted(sys.stdin.buffer, self.session, 0)  # type: ignore[misc]  # read is all that readers use
-            return
+        if self.file == "-" and sys.stdin is None:
+            raise UsageError("standard input is closed; name a file, or give the log to standard input.")
         try:
+            if self.file == "-":
+                yield _Counted(sys.stdin.buffer, self.session, 0)  # type: ignore[misc]  # read is all that readers use
+                return
             with Path(self.file).open("rb") as stream:
                 yield _Counted(stream, self.session, Path(self.file).stat().st_size)  # type: ignore[misc]
+        except BrokenPipeError:
+            raise
         except OSError as error:
-            if error.filename is None:
-                raise
-            raise UsageError(f"{error.filename} cannot be used: {error.strerror}.") from None
+            log = "standard input" if self.file == "-" else self.file
+            raise UsageError(f"{error.filename or log} cannot be used: {error.strerror or error}.") from None
 
     def take(self, items: Iterator[Item]) -> None:
         """Take in all items of the log, booking them batch by batch."""
@@ -324,6 +335,12 @@ class _Import:
         return bool(self.counts[CHARGED]) and self.session.ask(lambda book: book.site().rate) == 0
 
 
+def _is_rejects(path: Path) -> bool:
+    """Tell whether a file is empty or begins as a file of rejected records does."""
+    with path.open("rb") as file:
+        return file.read(len(REJECTS_HEADER)) in (b"", REJECTS_HEADER.encode())
+
+
 class _Rejects:
     """The file of records that could not be booked: line, reason and text of each; made when the first comes."""
 
@@ -337,17 +354,23 @@ class _Rejects:
         try:
             if self._file is None:
                 self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")
-                self._file.write("line\treason\trecord\n")
+                self._file.write(REJECTS_HEADER)
             self._file.write(f"{rejected.line}\t{rejected.reason}\t{text}\n")
         except OSError as error:
-            raise UsageError(
-                f"the rejected records cannot be written to {self.path} ({error.strerror}); name a file with --rejects."
-            ) from None
+            raise self._refused(error) from None
         self.written += 1
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        try:
+            if self._file is not None:
+                self._file.close()
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def _refused(self, error: OSError) -> UsageError:
+        return UsageError(
+            f"the rejected records cannot be written to {self.path} ({error.strerror}); name a file with --rejects."
+        )
 
 
 def rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:

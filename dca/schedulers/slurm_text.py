@@ -33,9 +33,8 @@ class _Lines:
         self._kept: Item | None = None
         """What the first held lines are, if no further one belongs to them."""
         self._kept_lines = 0
-        self._joined: Item | None = None
-        """What the first held lines would be as one record, with others than those of the kept one."""
-        self._joined_lines = 0
+        self._joins: list[tuple[int, Item]] = []
+        """What the first held lines would be as one record, for each number of lines, beyond the kept ones, that is one."""
         self._why = _CUT_SHORT
         """Why the held lines are refused if they turn out to be no record."""
         self._loose = 0
@@ -115,13 +114,14 @@ class _Lines:
         """Let a line decide about a record that is kept; it is itself held where it could belong to that record."""
         whole = [*self._held, (number, line)]
         if alone is not None:
-            yield from self._given_up() if self._joined is not None else self._confirmed()
-        elif any(isinstance(item, Job | Skipped) for _, item in self._tried(whole, self._kept_lines)):
-            yield from self._confirmed()
+            yield from self._decided(len(self._held))
+            return
+        complete = [index for index, item in self._tried(whole, self._kept_lines) if isinstance(item, Job | Skipped)]
+        if complete:
+            yield from self._decided(complete[0])
         else:
             joined = self._records.reading(whole[0][0], _joined(whole))
-            if joined is not None:
-                self._joined, self._joined_lines = joined, len(whole)
+            self._joins += [(len(whole), joined)] * (joined is not None)
             yield from self._hold(number, line)
 
     def _after_held(self, number: int, line: str, alone: Item | None) -> Iterator[Item]:
@@ -165,7 +165,7 @@ class _Lines:
         self._held.append((number, line))
 
     def _keep(self, item: Item | None, lines: list[tuple[int, str]]) -> None:
-        self._kept, self._joined, self._held, self._kept_lines = item, None, lines, len(lines)
+        self._kept, self._kept_lines, self._joins, self._held = item, len(lines) if item else 0, [], lines
 
     def _settled(self, item: Item, lines: list[tuple[int, str]]) -> Iterator[Item]:
         """Yield what some lines are together, or keep it until it is clear that no more lines belong to it."""
@@ -180,18 +180,23 @@ class _Lines:
         if self._kept is not None:
             yield self._kept
             yield from (Skipped(number, CONTINUED) for number, _ in self._held[1 : self._kept_lines])
-            self._held = self._held[self._kept_lines :]
-            self._kept, self._joined, self._kept_lines = None, None, 0
+            self._keep(None, self._held[self._kept_lines :])
+
+    def _decided(self, limit: int) -> Iterator[Item]:
+        """Yield the kept record, or refuse it where it and so many more lines can be another one."""
+        kept = self._kept
+        joins = [(count, item) for count, item in self._joins if count <= limit]
+        if any(Job in {type(kept), type(item)} and not _same_job(kept, item) for _, item in joins):
+            both = self._held[: joins[-1][0]]
+            self._keep(None, self._held[joins[-1][0] :])
+            yield from self._refused(both, _ONE_OR_TWO)
+        elif joins and _same_job(kept, joins[-1][1]):
+            self._kept_lines, self._kept = joins[-1]
+        yield from self._confirmed()
 
     def _given_up(self) -> Iterator[Item]:
         """Let go of all lines that are held, as no further one belongs to them."""
-        if _same_job(self._kept, self._joined):
-            self._kept, self._kept_lines = self._joined, self._joined_lines
-        elif self._joined is not None and Job in {type(self._kept), type(self._joined)}:
-            both, self._held = self._held[: self._joined_lines], self._held[self._joined_lines :]
-            self._kept, self._joined, self._kept_lines = None, None, 0
-            yield from self._refused(both, _ONE_OR_TWO)
-        yield from self._confirmed()
+        yield from self._decided(len(self._held))
         lines, self._held = self._held, []
         yield from self._refused(lines, self._why)
         self._why = _CUT_SHORT

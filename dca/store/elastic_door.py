@@ -1,8 +1,8 @@
 """The one door to Elasticsearch: every request goes through it, and what goes wrong comes out as one sentence.
 
 Requests are sent by `elastic_transport`, the lower half of the official client, which brings connections, TLS and the
-choice of a living host. The upper half is left out: it takes another 0.1 s to import, and it demands that server and client
-have the same major version.
+choice of a living host. The upper half is left out: it takes another 0.1 s to import, and it demands that server and
+client have the same major version.
 """
 
 from __future__ import annotations

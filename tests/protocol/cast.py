@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dca.core.errors import DcaError
+from dca.core.errors import DcaError, UnreachableError
 from dca.store.protocol import Clock, Create, Get, Operation, Search, Sleep, Streams, Write
 from dca.store.port import Query
 
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 Steps = Any
 """A generator that yields operations; what it returns is its answer."""
 SECONDS_LEFT = 30.0
+UNREACHABLE = "unreachable"
+
+
+def _tell(generator: Generator[Any, Any, Any], said: Any) -> Any:
+    """Tell a generator an answer, or that there is none; return its next operation."""
+    return generator.throw(UnreachableError("nobody answers.")) if said == UNREACHABLE else generator.send(said)
 
 
 class Outcome(NamedTuple):
@@ -36,12 +42,14 @@ class Actor(NamedTuple):
     name: str
     start: Callable[[], Steps]
     commits: dict[str, Callable[[Reader], Decision]] = {}  # noqa: RUF012 -- never changed
-    """The decision behind each commit id that it may write."""
+    """The decision behind each commit id that it may write; the one it is told about has its name and comes last."""
     question: Callable[[Reader], Any] | None = None
     """What a reader asks."""
     denied: frozenset[str] = frozenset()
     """Kinds that it may not write."""
     may_crash: bool = True
+    may_hear: frozenset[str] = frozenset()
+    """Codes of the errors that it may be told; any other is a fault."""
 
 
 class Node:
@@ -98,12 +106,12 @@ class Life:
         operation = next(generator)
         for asked, answer in reversed(history):
             assert operation == asked, "the protocol does not do the same again on the same answers"
-            operation = generator.send(self._real(operation, answer))
+            operation = _tell(generator, self._real(operation, answer))
         return generator
 
     def _send(self, node: Node, generator: Generator[Any, Any, Any], *, said: Any = None, first: bool = False) -> None:
         try:
-            node.operation = next(generator) if first else generator.send(said)
+            node.operation = next(generator) if first else _tell(generator, said)
             node.live = generator
         except StopIteration as end:
             node.outcome = Outcome(answer=end.value)
@@ -112,6 +120,8 @@ class Life:
 
     def _real(self, operation: Operation, answer: Any) -> Any:
         """Turn numbers back into documents."""
+        if answer == UNREACHABLE:
+            return answer
         contents = self.shelf.contents
         if isinstance(operation, Get):
             return [contents[number] for number in answer]

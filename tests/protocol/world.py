@@ -1,11 +1,11 @@
 """Single documents as a distant store keeps them: each for itself, no transaction, no snapshot of several."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from dca.core.model import SITE_ID
 from dca.store.entry import canonical
 from dca.store.port import LogQuery, Query, Sum, Sums, select, total
-from dca.store.protocol import CREATED, DONE, EXISTS, Create, Found, Item, Key, Search
+from dca.store.protocol import CREATED, DONE, EXISTS, Create, Found, Item, Key, Search, head_key
 from dca.store.schema import LOG, SITE, TENANT
 
 World = tuple[int, ...]
@@ -79,9 +79,13 @@ class Shelf:
         ]
 
     def heads(self, world: World) -> tuple[tuple[int, int], ...]:
-        """Return position and content of the documents that carry heads."""
-        keys = [key for kind in (SITE, TENANT) for key, _ in self.of_kind(world, kind)]
-        return tuple((position, world[position]) for position in sorted(map(self.position, keys)))
+        """Return position and content of the documents that carry heads, and of those that ought to."""
+        keys = {key for kind in (SITE, TENANT) for key, _ in self.of_kind(world, kind)} | {(SITE, SITE_ID)}
+        for (_, record_id), _ in self.of_kind(world, LOG):
+            stream, _, seq = record_id.rpartition(":")
+            if seq == "1":
+                keys.add(head_key(stream))
+        return tuple((position, look(world, position)) for position in sorted(map(self.position, keys)))
 
     def search(self, world: World, search: Search) -> tuple[Any, ...]:
         """Answer a search from what a refresh showed: numbers of contents, or sums."""
@@ -110,31 +114,21 @@ def look(world: World, position: int) -> int:
     return world[position] if position < len(world) else 0
 
 
-def mixed(shelf: Shelf, old: World, new: World) -> list[World]:
+def mixed(old: World, new: World) -> list[World]:
     """Return what a search may see between a refresh and now: each document as it was or as it is."""
-    worlds = [old]
     changed = [position for position in range(len(new)) if look(old, position) != new[position]]
-    padded = old + (0,) * (len(new) - len(old))
-    if changed:
-        worlds.append(new)
+    worlds = [old, new] if changed else [old]
     if len(changed) > 1:
         for keep in (0, 1):
-            some = list(padded)
+            some = [*old, *(0 for _ in range(len(new) - len(old)))]
             for position in changed[keep::2]:
                 some[position] = new[position]
-            while some and some[-1] == 0:
-                some.pop()
             worlds.append(tuple(some))
     return worlds
 
 
-def statuses(wish: Create | Item, done: bool) -> str:  # noqa: FBT001 -- the one fact there is
+def status_of(wish: Create | Item, *, done: bool) -> str:
     """Return how a store answers a create or an item of a write."""
-    if isinstance(wish, Create):
-        return CREATED if done else EXISTS
-    return DONE if done else EXISTS
-
-
-def names(keys: Sequence[Key]) -> str:
-    """Show keys for a schedule."""
-    return ", ".join(f"{kind} {record_id}" for kind, record_id in keys)
+    if not done:
+        return EXISTS
+    return CREATED if isinstance(wish, Create) else DONE

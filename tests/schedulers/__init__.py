@@ -1,0 +1,1 @@
+"""Readers of scheduler records: real logs, every oddity, and random ones."""

@@ -4,6 +4,7 @@ import io
 import json
 import tracemalloc
 from collections.abc import Iterator
+from typing import BinaryIO, cast
 
 import pytest
 
@@ -79,6 +80,7 @@ def test_a_job() -> None:
         job.text,
     )
     assert "\n" not in job.text
+    assert "steps" not in job.text
     assert items(job.text.encode()) == [job]
     assert [item.line for item in found] == [1, 2]
 
@@ -179,7 +181,7 @@ def test_records_that_are_none(strange: object) -> None:
 
 
 def test_a_log_without_jobs() -> None:
-    """sacct found nothing in its window."""
+    """Nothing was in the window of time that was asked for."""
     assert read() == []
     assert items(b'{"jobs": [ ] }') == []
     assert items(b'{"jobs": null}') == []
@@ -190,9 +192,10 @@ def test_errors_of_sacct_are_errors() -> None:
     failed = {"description": "Query failed", "error_number": 5}
     with pytest.raises(UsageError, match="Query failed"):
         read(errors=[failed])
-    found = []
+    found: list[Item] = []
     with pytest.raises(UsageError, match="once more"):
-        found += [item for item in stream(log(record(), errors=["odd"]))]
+        found.extend(stream(log(record(), errors=["odd"])))
+    assert counts(found) == {"job": 1}
     with pytest.raises(UsageError, match="Gone"):
         read(record(), errors={"error": "Gone"})
 
@@ -214,10 +217,9 @@ def test_a_log_that_was_cut_is_an_error_after_its_whole_records() -> None:
     data = log(record(), record(job_id=1018))
     ends = [index for index in range(len(data)) if data[index:].startswith(b'"steps"')]
     for length in range(2, len(data) - 1, 7):
-        found = []
+        found: list[Item] = []
         with pytest.raises(UsageError, match="once more"):
-            for item in stream(data[:length]):
-                found.append(item)
+            found.extend(stream(data[:length]))
         assert len(jobs(found)) <= sum(end < length for end in ends)
 
 
@@ -242,7 +244,7 @@ def test_what_only_begins_like_json(data: bytes) -> None:
 def test_an_object_of_endless_keys_is_no_log() -> None:
     """Nothing but records may be many."""
     with pytest.raises(UsageError, match="no list of jobs"):
-        items(json.dumps({f"k{number}": number for number in range(2000)}).encode())
+        items(json.dumps({f"k{number}": number for number in range(2000)} | {"jobs": []}).encode())
 
 
 def test_several_logs_one_behind_the_other() -> None:
@@ -255,6 +257,13 @@ def test_bytes_that_are_no_text() -> None:
     """Latin-1 in a name harms nothing and is kept."""
     found = items(log(record(name="gro\udcdfes")).replace(rb"\udcdf", b"\xdf"))
     assert json.loads(jobs(found)[0].text)["name"] == "gro\udcdfes"
+
+
+@pytest.mark.parametrize("size", range(1, 60))
+def test_numbers_across_blocks(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number goes on where the next block begins with a digit."""
+    monkeypatch.setattr("dca.schedulers.stream.BLOCK_BYTES", size)
+    assert jobs(items(json.dumps({"job_id": 1234567890} | record(job_id=1234567890)).encode()))[0].job == "1234567890"
 
 
 @pytest.mark.parametrize("size", [1, 7, 4096])
@@ -287,7 +296,7 @@ def test_a_long_log_is_read_in_flat_memory(monkeypatch: pytest.MonkeyPatch) -> N
     peaks = []
     for many in (1_000, 3_000):
         tracemalloc.start()
-        found = sum(1 for _ in READERS["slurm"](Pipe(many), zone="UTC"))  # type: ignore[arg-type]  # no more than read
+        found = sum(1 for _ in READERS["slurm"](cast("BinaryIO", Pipe(many)), zone="UTC"))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert found == many

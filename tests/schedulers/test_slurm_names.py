@@ -16,12 +16,16 @@ def put(header: str, **changes: str) -> str:
     return "|".join(values[name] for name in header.split("|"))
 
 
-@pytest.mark.parametrize("header", [HEADER, MIDDLE, FIRST, TWO])
-@pytest.mark.parametrize("name", ["a|b", "|", "||||", "a|b|c|d|e", "COMPLETED|batch", "x" * 5000 + "|", '"|"', "\\|"])
+BARRED = ["a|b", "|", "||||", "a|b|c|d|e", "x" * 5000 + "|", '"|"', "\\|"]
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [(header, name) for header in (HEADER, MIDDLE, FIRST, TWO) for name in BARRED]
+    + [(header, "COMPLETED|batch") for header in (HEADER, MIDDLE, FIRST)],
+)
 def test_bars_in_a_name(header: str, name: str) -> None:
     """Wherever the name stands, what is left and right of it keeps its place."""
-    if header == TWO and name.startswith("COMPLETED"):
-        pytest.skip("this one can be read in two ways; see below")
     job = one_job(lines(header, put(header, JobName=name)))
     assert job._replace(text="", cluster="lab") == one_job(lines(HEADER, row()))._replace(text="")
 
@@ -137,6 +141,8 @@ def test_a_name_that_pretends_to_be_the_rest_of_its_record(end: list[str]) -> No
     found = items(lines(MIDDLE, put(MIDDLE, User="mallory", JobName=f"x{cheaper}\ny"), *end))
     assert [job.user for job in jobs(found)] == ["anna"] * bool(end)
     assert reasons(found)[:2] == ["rejected", "continued"]
+    more = items(lines(MIDDLE, put(MIDDLE, User="mallory", JobName=f"a|b|x{cheaper}\ny"), *end))
+    assert [job.user for job in jobs(more)] == ["anna"] * bool(end)
 
 
 def test_bars_and_line_breaks_in_two_columns() -> None:
@@ -157,6 +163,29 @@ def test_a_path_with_a_line_break_at_the_end_of_109_columns() -> None:
     found = items(lines(header, f"{put(TWO, JobIDRaw='1')}|/", strange, f"{put(TWO, JobIDRaw='3')}|/"))
     assert [job.job for job in jobs(found)] == ["1", "1017", "3"]
     assert len(found) == 5
+
+
+def test_a_line_break_in_a_fixed_column_belongs_to_no_record() -> None:
+    """Slurm writes none there, so what comes after it is something else."""
+    header = f"{MIDDLE}|NodeList"
+    found = items(lines(header, f"{put(MIDDLE)}|c1", "noise", "", f"{put(MIDDLE)}|c1"))
+    assert reasons(found) == ["job", "rejected", "empty", "job"]
+
+
+def test_a_line_of_delimiters_is_not_blank() -> None:
+    """Some delimiters are blanks to other programs."""
+    header = f"{HEADER}|Comment|WCKey"
+    data = lines(header, f"{row(JobName='a')}|b\n|").replace(b"|", b"\x1f")
+    assert reasons(items(data, delimiter="\x1f")) == ["job", "continued"]
+
+
+def test_blank_lines_around_what_is_refused() -> None:
+    """They are only blank."""
+    cut = put(MIDDLE).split("fluid")[0] + "x"
+    found = items(lines(MIDDLE, cut, "", "y", "", ""))
+    assert reasons(found) == ["rejected", "continued", "continued", "empty", "empty"]
+    found = items(lines(MIDDLE, put(MIDDLE), "", "noise", put(MIDDLE), "", ""))
+    assert reasons(found) == ["job", "empty", "rejected", "job", "empty", "empty"]
 
 
 def test_a_cut_job_is_not_hidden_by_its_step() -> None:

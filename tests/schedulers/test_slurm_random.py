@@ -13,7 +13,7 @@ from dca.schedulers.job import Item, Job, Rejected
 from tests.schedulers.reading import HEADER, items, jobs, lines, row
 
 FREE = ("JobName", "Comment", "WCKey", "SubmitLine")
-DIGITS = "0123456789"
+MANY = settings(max_examples=250, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 
 words = st.text("abcz019-_.", min_size=1, max_size=6)
 plain_text = st.text("ab 1:-=,TZ\t\"'", max_size=8)
@@ -106,12 +106,12 @@ def never_misread(some: list[dict[str, object]], found: list[Item]) -> None:
         assert told(job) in true
         true.remove(told(job))
     refused = "\n".join(item.text for item in found if isinstance(item, Rejected))
-    for job in true:
-        assert str(job[0]) in refused
+    for lost in true:
+        assert str(lost[0]) in refused
 
 
 @given(logs(plain_text))
-@settings(print_blob=True)
+@MANY
 def test_records_without_bars_come_back_exactly(log: tuple[list[dict[str, object]], list[str], str]) -> None:
     """In any order of columns and with any delimiter, all of them, in order."""
     some, out, delimiter = log
@@ -119,7 +119,7 @@ def test_records_without_bars_come_back_exactly(log: tuple[list[dict[str, object
 
 
 @given(logs(barred_text))
-@settings(print_blob=True, max_examples=300)
+@MANY
 def test_bars_in_names_are_resolved_or_refused(log: tuple[list[dict[str, object]], list[str], str]) -> None:
     """Also where names look like states, moments or other names."""
     some, out, delimiter = log
@@ -129,7 +129,7 @@ def test_bars_in_names_are_resolved_or_refused(log: tuple[list[dict[str, object]
 
 
 @given(logs(broken_text))
-@settings(print_blob=True, max_examples=300)
+@MANY
 def test_line_breaks_in_names_are_joined_or_refused(log: tuple[list[dict[str, object]], list[str], str]) -> None:
     """One item comes out for each line below the header."""
     some, out, delimiter = log
@@ -139,7 +139,7 @@ def test_line_breaks_in_names_are_joined_or_refused(log: tuple[list[dict[str, ob
 
 
 @given(logs(st.one_of(barred_text, broken_text)))
-@settings(print_blob=True, max_examples=300)
+@MANY
 def test_bars_and_line_breaks_together(log: tuple[list[dict[str, object]], list[str], str]) -> None:
     """In one column or in several of one record."""
     some, out, delimiter = log
@@ -149,7 +149,7 @@ def test_bars_and_line_breaks_together(log: tuple[list[dict[str, object]], list[
 
 
 @given(logs(plain_text), st.data())
-@settings(print_blob=True, max_examples=300)
+@MANY
 def test_a_line_that_was_cut_takes_no_other_with_it(
     log: tuple[list[dict[str, object]], list[str], str], data: st.DataObject
 ) -> None:
@@ -164,7 +164,7 @@ def test_a_line_that_was_cut_takes_no_other_with_it(
 
 
 @given(records, st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"]))
-@settings(print_blob=True)
+@MANY
 def test_local_times_come_back_up_to_the_hour_that_comes_twice(record: dict[str, object], zone: str) -> None:
     """What differs differs by the shift of the clocks, and the elapsed time fits all the same."""
     values = written(record, zone)
@@ -182,7 +182,7 @@ def test_local_times_come_back_up_to_the_hour_that_comes_twice(record: dict[str,
     st.binary(max_size=400),
     st.sampled_from([b"", lines(HEADER, row()), b'{"jobs": [', b"; UnixStartTime: 5\n", b"\x1f\x8b"]),
 )
-@settings(print_blob=True, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@MANY
 def test_any_bytes_at_all(data: bytes, begin: bytes) -> None:
     """Items or one sentence, never a traceback."""
     for reader in READERS.values():
@@ -191,7 +191,7 @@ def test_any_bytes_at_all(data: bytes, begin: bytes) -> None:
 
 
 @given(st.lists(st.text('|1a:T-\x00 .[]{}",\\\u00b2\u0661', max_size=9), min_size=13, max_size=15), st.integers(0, 12))
-@settings(print_blob=True, max_examples=400)
+@MANY
 def test_any_fields_at_all(fields: list[str], place: int) -> None:
     """A record with strange values in it, or made of nothing else."""
     values = row().split("|")

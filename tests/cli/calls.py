@@ -1,0 +1,189 @@
+"""A good call of every command, on small books made for them; the tests spoil these calls one option at a time."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dca.commands.arguments import parameter
+from dca.commands.table import BY_WORDS, COMMANDS, Command, function, options_of
+
+if TYPE_CHECKING:
+    from tests.cli.shell import Shell
+
+JOBS = """\
+JobIDRaw|Cluster|User|Account|State|Submit|Start|End|ElapsedRaw|AllocCPUS|NNodes
+1|lab|ada|rockets|COMPLETED|2025-03-01T11:00:00|2025-03-01T12:00:00|2025-03-01T12:00:10|10|2|1
+"""
+BATCH = "@batch"
+"""Stands for the batch of the import that the books begin with."""
+PERIOD = "2025-01-01,2025-12-31"
+MARK = "@mark"
+"""Stands for the mark of a page of the command's own list."""
+
+BOOKS = (
+    ("setup", "--timezone=Europe/Berlin", "--cluster=lab"),
+    ("rate", "set", "--rate=3600"),
+    ("tenant", "add", "--tenant=acme", "--credit=50"),
+    ("tenant", "payment", "--tenant=acme", "--payment=1000"),
+    ("tenant", "add", "--tenant=idle"),
+    ("project", "add", "--project=rockets", "--tenant=acme", "--balance=500", "--credit=20"),
+    ("project", "add", "--project=kites", "--tenant=acme", "--balance=100"),
+    ("project", "add", "--project=unused", "--tenant=acme"),
+    ("user", "add", "--project=rockets", "--user=ada"),
+    ("user", "add", "--project=rockets", "--user=bob"),
+    ("transaction", "reservebudget", "--project=rockets", "--estimate=10"),
+    ("transaction", "reservebudget", "--project=rockets", "--estimate=20", "--job=lab/9/1740826800"),
+    ("transaction", "charge", "--project=rockets", "--user=ada", "--jobtime=5", "--start=1740830400"),
+    ("job", "import", "jobs.txt"),
+)
+
+
+class Call(NamedTuple):
+    """One way to call a command: its options with their values (None for those that take none), and what follows them."""
+
+    command: Command
+    options: dict[str, str | None]
+    rest: tuple[str, ...] = ()
+
+    def words(self, *, apart: bool = False, **replaced: str | None) -> list[str]:
+        """Return the words of the call, each option and its value as one word or apart, some values replaced."""
+        spoken = self.command.words.split()
+        for option, value in self.options.items():
+            chosen = replaced.get(parameter(option), value)
+            if chosen is None:
+                spoken.append(option)
+            else:
+                spoken += [option, chosen] if apart else [f"{option}={chosen}"]
+        return [*spoken, *self.rest]
+
+    def without(self, option: str) -> Call:
+        """Return the call without one of its options."""
+        return self._replace(options={name: value for name, value in self.options.items() if name != option})
+
+
+def _call(words: str, *rest: str, **options: str | None) -> Call:
+    known = {parameter(option): option for option in takes(BY_WORDS[words])}
+    return Call(BY_WORDS[words], {known[name]: value for name, value in options.items()}, rest)
+
+
+def takes(command: Command) -> dict[str, bool]:
+    """Return the long options that a command takes, and whether each has a value."""
+    text = " ".join([command.usage, *(option for option, _ in options_of(command))])
+    return {name: bool(value) for name, value in re.findall(r"(--[a-z_-]+)(=<)?", text)}
+
+
+CALLS = (
+    _call("tenant add", tenant="new", credit="5"),
+    _call("tenant disable", "-y", tenant="idle"),
+    _call("tenant modify", tenant="acme", credit="60.5"),
+    _call("tenant payment", tenant="acme", payment="0.000001", reference="invoice 1"),
+    _call("project add", project="new", tenant="acme", balance="10", credit="1"),
+    _call("project disable", "-y", project="unused"),
+    _call("project movebudget", from_="acme", to="rockets", balance="1", credit="1", type="t2p"),
+    _call("project show", project="rockets", needs="10", cores="2"),
+    _call("user add", project="rockets", user="carol"),
+    _call("user delete", project="rockets", user="ada"),
+    _call("list", tenant="acme", project="rockets", user="ada", all_=None),
+    _call("rate set", rate="0.05"),
+    _call("rate get", history=None),
+    _call("transaction reservebudget", project="rockets", estimate="5", cores="2", user="ada", job="lab/1/1"),
+    _call(
+        "transaction charge",
+        project="rockets",
+        user="ada",
+        jobtime="5",
+        estimate="5",
+        start="2025-03-01 12:00:00",
+        cores="2",
+        job="lab/2/2",
+    ),
+    _call("transaction release", project="rockets", job="lab/9/1740826800"),
+    _call("transaction release", hold="acme:8:0"),
+    _call("transaction release", all_=None, older_than="0", tenant="acme"),
+    _call(
+        "transaction holds", tenant="acme", project="rockets", user="ada", older_than="0", limit="10", after=MARK
+    ),
+    _call(
+        "transaction list",
+        tenant="acme",
+        project="rockets",
+        user="ada",
+        job="lab/1/1740826800",
+        batch=BATCH,
+        time_period=PERIOD,
+        limit="10",
+        after=MARK,
+    ),
+    _call("bill generate", project="rockets", time_period=PERIOD),
+    _call(
+        "job import",
+        "jobs.txt",
+        input_format="slurm",
+        cluster="alps",
+        timezone="UTC",
+        unit="node-hours",
+        delimiter="|",
+        tenant="acme",
+        create_missing=None,
+        rejects="rejected.txt",
+    ),
+    _call("job undo", "-y", batch=BATCH),
+    _call(
+        "log list",
+        tenant="acme",
+        project="rockets",
+        actor="root",
+        category="user",
+        action="add",
+        commit="0" * 24,
+        time_period=PERIOD,
+        limit="10",
+        after=MARK,
+    ),
+    _call("config show"),
+    _call("setup", names_="extended", timezone="UTC", cluster="alps"),
+    _call("setup", "-y", wipe=None),
+)
+"""Good calls: each option of each command stands in one of them."""
+
+
+def make(shell: Shell) -> dict[str, str]:
+    """Make the books that the calls are for; return what stands for what in them."""
+    (shell.folder / "jobs.txt").write_text(JOBS, encoding="utf-8")
+    answers: dict[str, Any] = {}
+    for words in BOOKS:
+        answers = shell.ok(*words)
+    places = {BATCH: answers["batch"]}
+    for words in ("transaction holds", "transaction list", "log list"):
+        places[f"{MARK} {words}"] = shell.ok(*words.split(), "--limit=1")["next"]
+    return places
+
+
+def filled(call: Call, places: dict[str, str]) -> Call:
+    """Return a call with the batch and the mark that the books have."""
+    known = {BATCH: places[BATCH], MARK: places.get(f"{MARK} {call.command.words}", "")}
+    return call._replace(options={name: known.get(value or "", value) for name, value in call.options.items()})
+
+
+def kind(command: Command, option: str) -> str:
+    """Return which kind of argument an option takes: Name, Amount, Text ..."""
+    annotation = function(command.does).__annotations__[parameter(option)]
+    return str(annotation).partition(" |")[0]
+
+
+def required(command: Command) -> list[str]:
+    """Return the options that a command does not work without, where it has one form only."""
+    if "|" in command.usage:
+        return []
+    return re.findall(r"--[a-z_-]+", re.sub(r"\[[^\]]*\]", "", command.usage))
+
+
+def uncalled() -> dict[str, set[str]]:
+    """Return the options of the table that stand in no call, by command; '' for a command without any call."""
+    called: dict[str, set[str]] = defaultdict(set)
+    for call in CALLS:
+        called[call.command.words] |= {"", *call.options}
+    own = {command.words: {"", *re.findall(r"--[a-z_-]+", command.usage)} for command in COMMANDS}
+    return {words: options - called[words] for words, options in own.items() if options - called[words]}

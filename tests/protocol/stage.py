@@ -1,0 +1,176 @@
+"""Books and actors to explore: small books as the protocol itself wrote them, and writers and readers of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dca.core.model import GLOBAL_STREAM, tenant_stream
+from dca.store import protocol
+from dca.store.schema import SITE
+from tests.protocol import commands
+from tests.protocol.cast import Actor
+from tests.protocol.commands import PERMITTED
+from tests.protocol.explore import NO_ACCIDENTS, Count, Exploration, Luck, alone
+from tests.protocol.judge import Judge, Serial
+from tests.protocol.world import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from dca.store.port import Decision, Reader
+    from tests.protocol.commands import Decide
+    from tests.protocol.world import World
+
+RECOVERIES = 4
+
+
+def no_jitter() -> float:
+    """Return no chance at all."""
+    return 0.5
+
+
+def written(decide: Decide) -> Generator[Any, Any, Decision]:
+    """Return the steps of a write."""
+    return protocol.write(decide, PERMITTED, no_jitter)
+
+
+def writer(name: str, decide: Decide, *, denied: Sequence[str] = (), may_hear: Sequence[str] = ()) -> Actor:
+    """Return a writer of one command, whose commit id is its name."""
+    return Actor(
+        name, lambda: written(decide), {name: decide}, denied=frozenset(denied), may_hear=frozenset(may_hear)
+    )
+
+
+def founder(name: str, tenant: str, *further: tuple[str, Decide]) -> Actor:
+    """Return a writer that adds a tenant and then does more, one command after the other."""
+    decides = [(f"{name}-founds", commands.add_tenant(f"{name}-founds", tenant)), *further]
+
+    def steps() -> Generator[Any, Any, Decision]:
+        for _, decide in decides:
+            decision = yield from written(decide)
+        return decision
+
+    return Actor(name, steps, dict(decides))
+
+
+def reader(name: str, question: Callable[[Reader], Any], *, may_hear: Sequence[str] = ()) -> Actor:
+    """Return a reader of one question."""
+    return Actor(
+        name,
+        lambda: protocol.read(question, PERMITTED),
+        question=question,
+        may_crash=False,
+        may_hear=frozenset(may_hear),
+    )
+
+
+def adder(name: str, project: str, tenant: str, *others: str, may_hear: Sequence[str] = ()) -> Actor:
+    """Return a writer that adds a project as the engine does: others may have claimed the name."""
+    commits = {
+        f"{name}-releases-{other}-{number}": commands.release(
+            f"{name}-releases-{other}-{number}", protocol.Claim(project, other, 1), tenant
+        )
+        for other in others
+        for number in range(1, commands.PATIENCE + 1)
+    }
+    commits[name] = commands.add_project(name, project, tenant)
+    return Actor(
+        name,
+        lambda: commands.adding(name, project, tenant, written),
+        commits,
+        may_hear=frozenset(("refused", "busy", *may_hear)),
+    )
+
+
+class Stage:
+    """Books with some tenants, and what can happen to them."""
+
+    def __init__(
+        self,
+        *tenants: str,
+        seeds: Sequence[tuple[str, Decide]] = (),
+        forged: Sequence[str] = (),
+        to_come: Sequence[str] = (),
+    ) -> None:
+        """Make the books by the protocol, nobody else being there; some tenants are still to come."""
+        self.streams = (GLOBAL_STREAM, *map(tenant_stream, (*tenants, *to_come)))
+        decides = [("seed-rate", commands.set_rate("seed-rate", commands.DOLLAR_A_SECOND))]
+        for tenant in tenants:
+            decides.append((f"seed-{tenant}", commands.add_tenant(f"seed-{tenant}", tenant, credit=10)))
+            decides.append((f"seed-pay-{tenant}", commands.pay(f"seed-pay-{tenant}", tenant, 100)))
+        decides += seeds
+        self._recoveries = {
+            f"recovery-{tenant}-{number}": commands.pay_or_found(f"recovery-{tenant}-{number}", tenant)
+            for tenant in (*tenants, *to_come)
+            for number in range(RECOVERIES)
+        }
+        self.tenants = (*tenants, *to_come)
+        self.shelf = Shelf()
+        self.judge = Judge(
+            self.shelf, self.streams, {**dict(decides), **self._recoveries}, forged=frozenset(forged), recover=self._recover
+        )
+        world: World = ()
+        for name, decide in decides:
+            world = alone(self.judge, world, writer(name, decide))
+        self.judge.world(world)
+        self.judge.first = world
+
+    def books(self) -> Serial:
+        """Return the books as they are at first, in memory."""
+        return self.judge.books(self.judge.first)
+
+    def next_seq(self, stream: str) -> int:
+        """Return the sequence of the next entry of a stream."""
+        return len(self.shelf.log(self.judge.first, stream)) + 1
+
+    def before(self, actor: Actor, *, writes: int) -> None:
+        """Let somebody have written so many documents and crashed, before all that is explored."""
+        self.judge.commands.update(actor.commits)
+        self.judge.first = alone(self.judge, self.judge.first, actor, writes=writes)
+
+    def _recover(self, judge: Judge, world: World) -> World:
+        """Let one writer with all rights write to each stream."""
+        for tenant in self.tenants:
+            log = judge.shelf.log(world, tenant_stream(tenant))
+            number = sum(1 for document in log if str(document.get("commit")).startswith("recovery-"))
+            name = f"recovery-{tenant}-{number}"
+            world = alone(judge, world, writer(name, self._recoveries[name]))
+        return world
+
+    def explore(
+        self,
+        *actors: Actor,
+        luck: Luck = NO_ACCIDENTS,
+        backwards: bool = False,
+        reduced: bool = True,
+        constant: Sequence[str] = (SITE,),
+    ) -> Count:
+        """Try all that can happen; a Violation tells what went wrong."""
+        for actor in actors:
+            self.judge.commands.update(actor.commits)
+        commits = sum(len(actor.commits) for actor in actors)
+        shelf = self.shelf
+        ends = {stream: len(shelf.log(self.judge.first, stream)) + commits for stream in self.streams}
+        ends[GLOBAL_STREAM] = len(shelf.log(self.judge.first, GLOBAL_STREAM))
+        self.exploration = Exploration(
+            self.judge,
+            actors,
+            luck,
+            constant=frozenset(constant),
+            ends=ends,
+            backwards=backwards,
+            reduced=reduced,
+        )
+        return self.exploration.run()
+
+
+def acme(
+    *further: tuple[str, Decide], forged: Sequence[str] = (), tenants: Sequence[str] = (), to_come: Sequence[str] = ()
+) -> Stage:
+    """Return books with the tenant acme (balance 100, credit 10), its projects p (balance 50) and q, and more."""
+    seeds = [
+        ("seed-p", commands.add_project("seed-p", "p", "acme", 50)),
+        ("seed-q", commands.add_project("seed-q", "q", "acme")),
+        *further,
+    ]
+    return Stage("acme", *tenants, seeds=seeds, forged=forged, to_come=to_come)
