@@ -104,7 +104,10 @@ def _elastic(settings: Settings, hosts: list[str], wait_seconds: float) -> tuple
 
     plain, username, password, prefix = [], settings.username, settings.password, settings.prefix
     for host in hosts:
-        parts = urlsplit(host)
+        try:
+            parts = urlsplit(host)
+        except ValueError:  # half an IPv6 address
+            parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise UsageError(
                 f"host {shown(config.masked(host))} is not understood; write http(s)://host:port, several by comma."

@@ -1,5 +1,6 @@
 """Settings: one table, read from the environment and one TOML file into one frozen record."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Mapping
@@ -58,11 +59,11 @@ SETTINGS: tuple[Setting, ...] = (
         "fingerprint", str, "", "3A:9B:...", "SHA-256 fingerprint of the server's certificate, instead of an authority"
     ),
     Setting(
-        "network_file_system",
-        bool,
-        False,
-        "true",
-        "allow the SQLite file on a network file system (unsafe with several machines)",
+        name="network_file_system",
+        type=bool,
+        default=False,
+        example="true",
+        meaning="allow the SQLite file on a network file system (unsafe with several machines)",
     ),
 )
 
@@ -138,7 +139,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _mode_warnings(path: Path, given: Mapping[str, Any]) -> tuple[str, ...]:
-    secret = any(_BY_NAME[name].secret and value for name, value in given.items()) or "@" in str(given.get("store", ""))
+    secret = any(_BY_NAME[name].secret and value for name, value in given.items())
+    secret = secret or any(masked(str(given.get(name, ""))) != given.get(name, "") for name in ("store", "hosts"))
     if secret and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         return (f"config {path} holds a secret and others may read it; run: chmod 600 {path}",)
     return ()
@@ -166,18 +168,19 @@ def write_new(path: Path, store: str) -> None:
     """Write a commented config that only its owner may read; never over one that is there."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text(store))
-    except FileExistsError:
-        return
+        with contextlib.suppress(FileExistsError):
+            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text(store))
     except OSError as error:
         raise UsageError(f"config {path} cannot be written: {error.strerror}.") from None
 
 
 def masked(store: str) -> str:
-    """Return a store's address without its password."""
-    scheme, separator, rest = store.partition("://")
+    """Return a store's address without its password, also where the address is not a good one."""
+    if store.startswith("sqlite:"):
+        return store
+    scheme, separator, rest = store.partition("://") if "://" in store else ("", "", store)
     credentials, at, host = rest.rpartition("@")
     if not at:
         return store

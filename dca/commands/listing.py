@@ -95,9 +95,13 @@ def _project(record: Project, owner: Tenant, rate: int, users: list[Association]
 
 def rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one row for each project, and one for a tenant without projects."""
-    table = []
-    for tenant in answer["list"]:
-        own = {"tenant": tenant["name"], "tenant_balance": tenant["balance"], "tenant_credit": tenant["credit"]}
-        for project in tenant["projects"] or [{"project": ""}]:
-            table.append({**own, **{name: value for name, value in project.items() if name != "tenant"}})
-    return table
+    return [
+        {
+            "tenant": tenant["name"],
+            "tenant_balance": tenant["balance"],
+            "tenant_credit": tenant["credit"],
+            **{name: value for name, value in project.items() if name != "tenant"},
+        }
+        for tenant in answer["list"]
+        for project in tenant["projects"] or [{"project": ""}]
+    ]

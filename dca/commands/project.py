@@ -68,7 +68,7 @@ def movebudget(
     book: Book,
     from_: Name,
     to: Name,
-    type: Move,  # noqa: A002 -- the option
+    type: Move,
     balance: Amount = 0,
     credit: Amount = 0,
 ) -> dict[str, Any]:

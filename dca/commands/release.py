@@ -10,7 +10,6 @@ from dca.book import in_tenant
 from dca.commands import figures
 from dca.core import clock, ledger
 from dca.core.errors import NotFoundError, RefusedError
-from dca.core.ledger import Accounts
 from dca.core.model import OPEN, RELEASED, Hold, hold_id, tenant_stream
 from dca.core.money import Decimal
 from dca.core.names import EXTENDED, is_name, shown
@@ -96,8 +95,7 @@ def _close_open(book: Book, ids: Sequence[str]) -> list[Hold]:
 def _close(book: Book, records: Sequence[Hold]) -> list[Hold]:
     closed = []
     for record in records:
-        accounts: Accounts = book.accounts(record.project)
-        accounts, after = ledger.close(accounts, record, state=RELEASED, now=book.now)
+        accounts, after = ledger.close(book.accounts(record.project), record, state=RELEASED, now=book.now)
         book.put_accounts(accounts)
         book.put(after)
         closed.append(after)

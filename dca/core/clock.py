@@ -26,6 +26,7 @@ _MOMENT = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[ T]([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?)?(Z|[+-][0-9]{2}:?[0-9]{2})?",
     re.ASCII,
 )
+_LOCAL = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}):([0-5][0-9]):([0-5][0-9])", re.ASCII)
 _UTC_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -134,14 +135,15 @@ def local_seconds(text: str, zone_name: str) -> int:
 
     Of a local time that occurs twice the first is taken; one that never occurred is a UsageError.
     """
-    if len(text) == 19 and text[13] == ":" and text[16] == ":" and text[14:16].isdigit() and text[17:].isdigit():
+    match = _LOCAL.fullmatch(text)
+    if match is not None:
+        hour, minute, second = match.groups()
         try:
-            begin = _hour_begin(text[:13], zone_name)
+            begin = _hour_begin(hour, zone_name)
         except ValueError:
             begin = None
-        minute, second = int(text[14:16]), int(text[17:])
-        if begin is not None and minute < 60 and second < 60:
-            return begin // SECOND + minute * 60 + second
+        if begin is not None:
+            return begin // SECOND + int(minute) * 60 + int(second)
     return instant(text, zone_name) // SECOND
 
 

@@ -46,9 +46,7 @@ DISABLES_PROJECT = {"project disable"}
 GIVES_NAMES = {"project release"}
 
 
-def flaw(
-    *, command: str, stream: str, seq: int, time: int, changes: Collection[Change], kinds: Collection[str]
-) -> str:
+def flaw(*, command: str, stream: str, seq: int, time: int, changes: Collection[Change], kinds: Collection[str]) -> str:
     """Return why an entry is unfit, or an empty string; kinds are the record kinds its command may change."""
     try:
         return (
@@ -106,7 +104,7 @@ def _stream_of(record: Record, was: Record | None) -> str:
 
 
 def _is_named_rightly(record: Record) -> bool:
-    """Tell whether the id of a record is one that its other fields lead to, so that it cannot stand in another's way."""
+    """Tell whether a record's id is one that its other fields lead to, so that it cannot stand in another's way."""
     if isinstance(record, (Tenant, Project)):
         return record.id == folded(record.name)
     if isinstance(record, Association):
@@ -287,7 +285,7 @@ def _project_flaw(command: str, record: Project, was: Project | None, doings: _D
 
 
 def _moves_flaw(command: str, projects: Collection[tuple[Project, Project | None]]) -> str:
-    """Tell what is wrong with moved earmarks: nothing goes below what is there, and between projects nothing is lost."""
+    """Tell what is wrong with moved earmarks: nothing goes below what is there, between projects nothing is lost."""
     if command not in MOVES_EARMARKS:
         return ""
     moved = [0, 0]
@@ -306,31 +304,35 @@ NO_TENANT = Tenant("", "", 0, 0, 0, 0, 0, ENABLED, 0)
 
 
 def _tenant_flaw(command: str, changes: Collection[Change]) -> str:
-    record, was = next(((record, was) for _, record, was in changes if isinstance(record, Tenant)), (NO_TENANT, NO_TENANT))
+    tenants = [(record, was) for _, record, was in changes if isinstance(record, Tenant)]
+    record, was = tenants[0] if tenants else (NO_TENANT, NO_TENANT)
     empty = record._replace(balance=0, credit=0, allocated_balance=0, allocated_credit=0, holds_open=0, state=ENABLED)
     before = was if isinstance(was, Tenant) else empty
     disabled = command in DISABLES_TENANT and not record.holds_open
     if record.state != before.state and not (disabled and record.state == DISABLED):
         return "there is another state of the tenant"
-    payments = [payment for _, payment, _ in changes if isinstance(payment, Payment)]
-    if any(payment.amount <= 0 for payment in payments):
+    payments = [payment.amount for _, payment, _ in changes if isinstance(payment, Payment)]
+    if any(amount <= 0 for amount in payments):
         return "a payment is nothing, or less"
-    expected = before
-    for _, project, project_was in changes:
-        if isinstance(project, Project):
-            expected = ledger.with_project(expected, project_was if isinstance(project_was, Project) else None, project)
-    balance, credit = before.balance + sum(payment.amount for payment in payments), before.credit
-    for _, transaction, _ in changes:
-        if not isinstance(transaction, Transaction):
-            continue
+    balance, credit = before.balance + sum(payments), before.credit
+    for transaction in (record for _, record, _ in changes if isinstance(record, Transaction)):
         parts = ledger.Parts(transaction.tenant_balance, transaction.tenant_credit)
         if transaction.source != UNDO and parts != ledger.split(balance, credit, transaction.cost):
             return f"transaction {transaction.id} takes from the tenant in the wrong order"
         balance, credit = balance - parts.balance, credit - parts.credit
     if command in SETS_CREDIT:
         credit = max(record.credit, record.allocated_credit, 0)
-    if record != expected._replace(balance=balance, credit=credit, state=record.state):
+    expected = _with_projects(before, changes)._replace(balance=balance, credit=credit, state=record.state)
+    if record != expected:
         return "the figures of the tenant are not what the entry's other records say"
     if command in MOVES_EARMARKS:
         ledger.check_allocation(before, record)
     return ""
+
+
+def _with_projects(tenant: Tenant, changes: Iterable[Change]) -> Tenant:
+    """Return a tenant with its sums brought up to date with the projects that an entry changes."""
+    for _, project, was in changes:
+        if isinstance(project, Project):
+            tenant = ledger.with_project(tenant, was if isinstance(was, Project) else None, project)
+    return tenant

@@ -34,7 +34,7 @@ class _Lines:
         """What the first held lines are, if no further one belongs to them."""
         self._kept_lines = 0
         self._joins: list[tuple[int, Item]] = []
-        """What the first held lines would be as one record, for each number of lines, beyond the kept ones, that is one."""
+        """What so many of the first held lines, more than are kept, would be as one record."""
         self._why = _CUT_SHORT
         """Why the held lines are refused if they turn out to be no record."""
         self._loose = 0
@@ -121,7 +121,8 @@ class _Lines:
             yield from self._decided(complete[0])
         else:
             joined = self._records.reading(whole[0][0], _joined(whole))
-            self._joins += [(len(whole), joined)] * (joined is not None)
+            if joined is not None:
+                self._joins.append((len(whole), joined))
             yield from self._hold(number, line)
 
     def _after_held(self, number: int, line: str, alone: Item | None) -> Iterator[Item]:

@@ -197,7 +197,7 @@ def unfit(entry: Entry, permitted: Permitted) -> str:
 def passed(end: Head, document: dict[str, Any]) -> Head:
     """Return the end of a stream after an entry that is void.
 
-    Its hash is another than the entry's, so that the entry that follows tells by its `previous` how this one was judged.
+    Its hash is another than the entry's, so that the one that follows tells by its `previous` how this was judged.
     """
     digested = sha256(f"void {end.hash} {document_digest(document)}".encode()).hexdigest()
     return Head(end.seq + 1, digested, end.time)

@@ -44,13 +44,12 @@ def grounds(entry: Entry) -> list[Ground]:
     return found
 
 
-def verdict(
-    entry: Entry, end: Head, documents: Sequence[dict[str, Any]], permitted: entries.Permitted
-) -> bool | None:
+def verdict(entry: Entry, end: Head, documents: Sequence[dict[str, Any]], permitted: entries.Permitted) -> bool | None:
     """Tell whether an entry after an end was fit for the writer of the last of the documents that follow it in the log.
 
-    A document's `previous` is the end its writer saw, and another one if the entry was passed over. Documents in between
-    may be fit or void themselves; each follows one end only, so that few ends have to be kept. None: there is no telling.
+    A document's `previous` is the end its writer saw, and another one if the entry was passed over. Documents in
+    between may be fit or void themselves; each follows one end only, so that few ends have to be kept. None: there is
+    no telling.
     """
     own = entries.to_document(entry)
     verdicts = {entry.head: True, entries.passed(end, own): False}

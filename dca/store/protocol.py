@@ -1,9 +1,9 @@
 """The commit protocol for stores that know single documents only: the log entry is the commit.
 
-Everything here is a generator that yields operations on single documents (or searches) and is sent their results, so that
-the Elasticsearch adapter and the exhaustive test drive the same code. The order of the operations is the protocol:
+Everything here is a generator that yields operations on single documents (or searches) and is sent their results, so
+that the Elasticsearch adapter and the exhaustive test drive the same code. The order of the operations is the protocol:
 
-* reading: the head of a stream, then records, then the entries after the head until there is none, laid over the records;
+* reading: the head of a stream, then records, then the entries after the head until there is none, laid over them;
 * writing: decide on such a view, create the entry after the last one, then the records, and the head last of all.
 """
 
@@ -28,7 +28,6 @@ from dca.store.grounds import grounds as grounds_of
 from dca.store.grounds import verdict
 from dca.store.port import (
     EMPTY_HEAD,
-    Condition,
     Decision,
     Draft,
     Entry,
@@ -60,7 +59,7 @@ DONE = "done"
 
 
 class Found(NamedTuple):
-    """A document as it was read: the record (or, in the log, the raw entry), its version and its head, if it carries one."""
+    """A document as it was read: the record (in the log the raw entry), its version, and its head if it carries one."""
 
     record: Any
     version: int
@@ -295,7 +294,9 @@ class View:
             raise Missing(everything=True)
 
     def learn(self, stream: str, found: Found | None) -> None:
-        """Take in the document that carries a stream's head."""
+        """Take in the document that carries a stream's head; searches over all streams did not know this one."""
+        for request in [one for one in self.found if isinstance(one, Query) and not _only_stream(one)]:
+            del self.found[request]
         head = found.head if found else EMPTY_HEAD
         self.heads[stream] = head
         self.ends[stream] = head
@@ -318,7 +319,7 @@ class View:
         self.routes[record.id] = record.tenant
 
     def take(self, key: Key, found: Found | None) -> None:
-        """Take in a document, unless it shows that its project is of another tenant whose head was not read before it."""
+        """Take in a document, unless it shows that its project is of a tenant whose head was not read before it."""
         if found is not None and isinstance(found.record, (Project, Claim)):
             self.follow(found.record)
             if tenant_stream(self.routes[found.record.id]) not in self.heads:
@@ -453,8 +454,8 @@ def _take(view: View, stream: str, document: dict[str, Any], permitted: entries.
 def _stands(view: View, entry: Entry, permitted: entries.Permitted) -> Steps[bool]:
     """Tell whether an entry starts from the records that the books had before it.
 
-    What earlier entries changed lies in the overlay, or was written before the head was read. A document that is newer than
-    the entry does not tell what was there before; but the log tells how the entry was judged by the document's writer.
+    What earlier entries changed lies in the overlay, or was written before the head was read. A document that is newer
+    than the entry does not tell what was there before; but the log tells how the document's writer judged the entry.
     """
     grounds = grounds_of(entry)
     unread = tuple(key for key in dict.fromkeys(ground.key for ground in grounds) if key not in view.documents)
@@ -622,7 +623,7 @@ def _carry_out(entry: Entry | None) -> Steps[bool]:
     if not items:
         return True
     done = yield Write(items)
-    # Where a newer version stands the record was there already, or is not needed any more; an appended one must be equal.
+    # Where a newer version stands the record was there already, or is needed no more; an appended one must be equal.
     doubtful = [item for item, status in zip(items, done, strict=True) if status == EXISTS and item.version == 0]
     if doubtful:
         found = yield Get(tuple((item.kind, item.id) for item in doubtful))

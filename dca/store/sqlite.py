@@ -228,7 +228,7 @@ class SqliteStore:
             self._created(self.path)
 
     def _check(self, connection: sqlite3.Connection) -> bool:
-        """Tell whether there are books in the file; a database that holds nothing is what a killed first command left."""
+        """Tell whether there are books in the file; an empty database is what a killed first command left."""
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if not application and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
@@ -440,7 +440,8 @@ class _SqliteReader:
         added = ", ".join([*(f'sum("{name}")' for name in request.fields), "count(*)"])
         columns = ", ".join([day, *group, added])
         keys = ", ".join(str(number + 1) for number in range(len(group) + 1))
-        sql = f"SELECT {columns} FROM {source or f'{chr(34)}{request.kind}{chr(34)}'} WHERE {where} GROUP BY {keys} ORDER BY {keys}"
+        table = source or f'"{request.kind}"'
+        sql = f"SELECT {columns} FROM {table} WHERE {where} GROUP BY {keys} ORDER BY {keys}"
         try:
             rows = self._connection.execute(sql, [*values, *where_values]).fetchall()
         except sqlite3.OperationalError as error:

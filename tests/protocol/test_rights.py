@@ -33,6 +33,15 @@ def test_a_writer_with_rights_finishes() -> None:
     stage = acme()
     stage.before(writer("b", commands.add_user("b", "p", "ann")), writes=1)
     hook = writer("a", commands.charge("a", "p", 5), denied=DENIED)
+    stage.explore(hook, writer("c", commands.charge("c", "q", 7)), luck=Luck(crashes=1))
+
+
+@pytest.mark.torture
+def test_a_reader_beside_those_with_and_without_rights() -> None:
+    """A reader sees the unfinished entry, and what came after it, at every moment."""
+    stage = acme()
+    stage.before(writer("b", commands.add_user("b", "p", "ann")), writes=1)
+    hook = writer("a", commands.charge("a", "p", 5), denied=DENIED)
     stage.explore(hook, writer("c", commands.charge("c", "q", 7)), reader("r", commands.balances("acme", "p")))
 
 

@@ -165,6 +165,15 @@ def test_a_path_with_a_line_break_at_the_end_of_109_columns() -> None:
     assert len(found) == 5
 
 
+def test_a_doubt_is_not_forgotten_when_the_next_record_is_split_too() -> None:
+    """The account of the first record stands on its second line, and could be a part of the comment on the first."""
+    header = HEADER.replace("|Account", "").replace("JobName", "Comment|JobName|Account")
+    doubtful = put(header, Comment="c", JobName="a|victim\n", Account="true-one")
+    found = items(lines(header, doubtful, put(header, JobIDRaw="1018", JobName="new\nline"), put(header)))
+    assert [job.account for job in jobs(found)] == ["cli-ocean", "cli-ocean"]
+    assert reasons(found) == ["rejected", "continued", "job", "continued", "job"]
+
+
 def test_a_line_break_in_a_fixed_column_belongs_to_no_record() -> None:
     """Slurm writes none there, so what comes after it is something else."""
     header = f"{MIDDLE}|NodeList"

@@ -1,0 +1,185 @@
+"""The config and the environment: what is wrong in them is said with file and setting, secrets stay secret."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dca.config import SETTINGS
+from tests.cli import checks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.shell import Result, Shell
+
+
+def with_config(shell: Shell, text: str | bytes, *words: str, mode: int = 0o600, store: str = "") -> Result:
+    """Run dca with a config of its own, in this process."""
+    path = shell.folder / "my.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    path.chmod(mode)
+    return shell.run(*words, environment={"DCA_CONFIG": str(path), "DCA_STORE": store})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("store = ", "is not valid TOML"),
+        ("store", "is not valid TOML"),
+        ("store = sqlite:/x", "is not valid TOML"),
+        ('store = "a"\nstore = "b"', "is not valid TOML"),
+        ("[" * 5_000, "is not valid TOML"),
+        (b"store = \"\xff\"", "is not valid TOML"),
+        (b"\x00\x01\x02", "is not valid TOML"),
+        (b"\xff\xfes\x00t\x00", "is not valid TOML"),
+        ('colour = "blue"', "setting 'colour' is not known"),
+        ('stores = "sqlite:x"', "setting 'stores' is not known"),
+        ('"sto\\nre" = "x"', "setting 'sto?re' is not known"),
+        ("store = 5", "store must be a text in quotes"),
+        ("store = true", "store must be a text in quotes"),
+        ('hosts = ["http://a:1", "http://b:1"]', "hosts must be a text in quotes"),
+        ('network_file_system = "yes"', "network_file_system must be true or false"),
+        ("network_file_system = 1", "network_file_system must be true or false"),
+        ('[store]\npath = "x"', "store must be a text in quotes"),
+    ],
+)
+@pytest.mark.parametrize("words", [("list",), ("config", "show"), ("setup",), ("rate", "set", "--rate=1")])
+def test_bad_configs(text: str | bytes, said: str, words: tuple[str, ...], shell: Shell) -> None:
+    """A config that is wrong stops every command, with the file and what is wrong in it."""
+    answer = checks.failure(with_config(shell, text, *words), 2)
+    assert str(shell.folder / "my.toml") in answer["error"]
+    assert said in answer["error"]
+    assert not shell.file.exists()
+
+
+@pytest.mark.parametrize("make", [os.mkdir, lambda path: os.symlink(path, path), os.mkfifo], ids=["folder", "loop", "absent"])
+def test_configs_that_cannot_be_read(make: object, shell: Shell) -> None:
+    """A config that cannot be read is said to be so."""
+    path = shell.folder / "my.toml"
+    if make is not os.mkfifo:
+        make(path)  # type: ignore[operator]
+    answer = checks.failure(shell.run("list", environment={"DCA_CONFIG": str(path)}), 2)
+    assert str(path) in answer["error"]
+
+
+def test_config_of_somebody_else(shell: Shell) -> None:
+    """A config that the user may not read is said to be so: here to nobody, by a process of its own."""
+    if os.geteuid() != 0:
+        (shell.folder / "my.toml").touch(mode=0)
+        result = shell.process("list", environment={"DCA_CONFIG": str(shell.folder / "my.toml")})
+    else:
+        (shell.folder / "my.toml").touch(mode=0o600)
+        shell.folder.chmod(0o755)
+        result = shell.process("list", environment={"DCA_CONFIG": str(shell.folder / "my.toml")}, user="nobody")
+    assert "cannot be read" in checks.failure(result, 2)["error"]
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "warned"),
+    [
+        ('password = "x"\n', 0o644, True),
+        ('password = "x"\n', 0o640, True),
+        ('password = "x"\n', 0o600, False),
+        ('password = ""\n', 0o644, False),
+        ('username = "x"\n', 0o644, False),
+        ('api_key = "x"\n', 0o604, True),
+        ('store = "http://u:p@127.0.0.1:1/x"\n', 0o644, True),
+        ('hosts = "http://u:p@127.0.0.1:1"\n', 0o644, True),
+    ],
+)
+def test_open_secrets(text: str, mode: int, *, warned: bool, shell: Shell) -> None:
+    """A config that holds a secret and is open to others gets a warning that says what to do; the secret is not shown."""
+    result = with_config(shell, text, "config", "show", mode=mode)
+    checks.success(result)
+    assert (f"chmod 600 {shell.folder / 'my.toml'}" in result.err) is warned
+    assert bool(result.err) is warned
+    assert "***" in result.out or '"x"' not in text or "username" in text
+    assert "u:p@" not in result.out
+
+
+def test_secrets_are_masked(shell: Shell) -> None:
+    """Config show prints every setting, and no secret in any form."""
+    lines = [f'{one.name} = "geheim-{one.name}"' for one in SETTINGS if one.type is str and one.name not in ("store", "hosts")]
+    text = "\n".join(
+        ['store = "https://me:geheim-store@host:9200/p-"', 'hosts = "https://me:geheim-a@a:1,https://b:2"', *lines]
+    )
+    for form in ("json", "table", "csv"):
+        out = with_config(shell, text, "config", "show", f"--format={form}").out
+        for one in SETTINGS:
+            assert one.name in out
+            assert (f"geheim-{one.name}" in out) is (not one.secret and one.type is str and one.name not in ("store", "hosts"))
+        assert "geheim-a" not in out
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "sqlite:", "sqlite", "books.db", "/tmp/books.db", "SQLITE:x", "mysql://x", "ftp://host/x", "file:///x", ":", "http:", "https://",
+        "http://", "http://:9200", "http://host:port", "http://host:99999", "http://[::1", "http://host:9200/Upper", "http://host:9200/a/b",
+        "http://host:9200/a*", "http://ho st:9200", "http://user:geheim@:9200", "ftp://user:geheim@host/x", "http://user:geheim@host:x",
+        "http://host:9200/_x", "http://host:9200/-x", "http://host:9200?x=1",
+    ],
+)  # fmt: skip
+def test_stores_that_are_none(store: str, shell: Shell) -> None:
+    """An address that is none is wrong usage, told without the password in it, and nothing is asked anywhere."""
+    for words in (("list",), ("rate", "set", "--rate=1"), ("config", "show")):
+        result = shell.run(*words, environment={"DCA_STORE": store})
+        checks.failure(result, 2)
+        assert "geheim" not in result.out + result.err
+
+
+def test_a_home_that_is_none(shell: Shell) -> None:
+    """Without a usable home folder dca says what cannot be used."""
+    answer = checks.failure(shell.run("list", environment={"HOME": "/nowhere/at/all", "DCA_STORE": ""}), 3)
+    assert "/nowhere/at/all" in answer["error"]
+    answer = checks.failure(shell.run("rate", "set", "--rate=1", environment={"HOME": "/proc/nowhere", "DCA_STORE": ""}), 3)
+    assert "/proc/nowhere" in answer["error"]
+
+
+def test_setup_writes_a_private_config(shell: Shell) -> None:
+    """The config that setup writes is its owner's alone, loads, and keeps no password."""
+    shell.ok("setup")
+    path = shell.folder / ".dca" / "config"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    written = path.read_text(encoding="utf-8")
+    for one in SETTINGS:
+        assert f"{one.name} = " in written
+    shell.ok("config", "show", environment={"DCA_STORE": ""})
+    path.write_text("# mine\n", encoding="utf-8")
+    shell.ok("setup")
+    assert path.read_text(encoding="utf-8") == "# mine\n", "setup must not write over a config"
+
+
+def test_setup_keeps_paths_whole(shell: Shell) -> None:
+    """A relative path given in the environment becomes a whole one in the config: it means the same books everywhere."""
+    shell.ok("setup", environment={"DCA_STORE": "sqlite:here.db"})
+    other = shell.folder / "elsewhere"
+    other.mkdir()
+    answer = shell.ok("config", "show", environment={"DCA_STORE": ""})
+    assert answer["config"]["store"] == f"sqlite:{shell.folder / 'here.db'}"
+
+
+def test_setup_where_no_config_can_be(shell: Shell) -> None:
+    """When the config cannot be written setup says so and makes no books."""
+    (shell.folder / ".dca").write_text("a file, no folder\n", encoding="utf-8")
+    answer = checks.failure(shell.run("setup"), 2)
+    assert str(shell.folder / ".dca") in answer["error"]
+    assert not shell.file.exists()
+
+
+def path_of(shell: Shell) -> Path:
+    """Return where setup writes the config."""
+    return shell.folder / ".dca" / "config"
+
+
+def test_environment_goes_before_config(shell: Shell) -> None:
+    """DCA_STORE goes before the config's store and hosts; DCA_CONFIG goes before the usual places."""
+    shell.ok("setup")
+    path_of(shell).write_text('hosts = "http://127.0.0.1:1"\n', encoding="utf-8")
+    assert shell.ok("rate", "get")["rate"] == 0
+    checks.failure(shell.run("rate", "get", "--wait=1", environment={"DCA_STORE": ""}), 3)
+    assert with_config(shell, f'store = "{shell.store}"', "rate", "get").status == 0
