@@ -33,13 +33,13 @@ def surroundings(
 ) -> Surroundings:
     """Return what the engine works with, after the settings of an environment."""
     named = environment.get("DCA_CONFIG")
-    if setting_up and named and not Path(named).expanduser().exists():
+    if setting_up and named and not config.expanded(named).exists():
         environment = {name: value for name, value in environment.items() if name != "DCA_CONFIG"}
         settings = config.load(environment)._replace(source="")
-        target: Path | None = Path(named).expanduser()
+        target: Path | None = config.expanded(named)
     else:
         settings = config.load(environment)
-        target = None if settings.source else Path(config.CONFIG_PATHS[0]).expanduser()
+        target = config.expanded(config.CONFIG_PATHS[0]) if setting_up and not settings.source else None
     for warning in settings.warnings:
         tell(warning)
     store, place = open_store(settings, wait_seconds=wait_seconds, tell=tell)
@@ -78,7 +78,7 @@ def open_store(settings: Settings, *, wait_seconds: float, tell: Callable[[str],
     if scheme == "sqlite" and colon:
         from dca.store.sqlite import SqliteStore
 
-        path = Path(rest).expanduser()
+        path = config.expanded(rest)
         if not rest or "\0" in rest:
             raise UsageError("the store sqlite: names no file; write sqlite:PATH.")
         store = SqliteStore(

@@ -24,12 +24,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         return _main(words)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; what was committed stays, nothing is half done\n")
+    except KeyboardInterrupt as interrupt:
+        done = str(interrupt) or "what was committed stays, nothing is half done"
+        _aside(f"interrupted; {done}\n")
         return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
+    except OSError as error:  # what stores and files say is caught where it is said; this is our own output
+        return _unanswered(error)
+
+
+def _unanswered(error: OSError) -> int:
+    """Say that the answer could not be written; whoever waits for it must ask for the outcome."""
+    import contextlib
+
+    from dca.core.errors import OutcomeUnknownError
+
+    with contextlib.suppress(OSError):
+        sys.stdout.close()  # what is left in it would be tried again, and fail, at the end of the process
+    if not isinstance(error, BrokenPipeError):
+        _aside(f"dca: the answer cannot be written ({error.strerror}); what was committed stays.\n")
+    return OutcomeUnknownError.exit_status
+
+
+def _aside(text: str) -> None:
+    """Write to stderr; that it cannot be written must not keep a command from its work."""
+    import contextlib
+
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def setup_main() -> int:
@@ -40,6 +62,7 @@ def setup_main() -> int:
 def _main(words: list[str]) -> int:
     from dca.core.errors import DcaError
 
+    _fill_closed_streams()
     form = _Form.of(words)
     try:
         return _run(words, form)
@@ -49,6 +72,33 @@ def _main(words: list[str]) -> int:
         from dca.core.errors import UsageError
 
         return form.fail(UsageError("the input is nested too deeply to be read."))
+    except (AssertionError, OverflowError) as error:
+        return form.fail(_damage(error))
+
+
+def _damage(error: Exception) -> "DcaError":
+    """Say that records do not fit together: somebody changed them beside dca, or dca made a mistake."""
+    from dca.core.errors import DamagedError
+
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_globals.get('__name__')}, line {trace.tb_lineno}" if trace else "an unknown place"
+    return DamagedError(
+        f"the books hold what dca cannot have written (found at {place}); restore them from a backup if somebody changed "
+        "them beside dca, and report this otherwise."
+    )
+
+
+def _fill_closed_streams() -> None:
+    """Open nothing in the place of standard streams that are closed, so that no file of the books gets their number."""
+    import os
+
+    if sys.stdin is None:
+        os.open(os.devnull, os.O_RDONLY)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 -- stays open
 
 
 class _Form:
@@ -88,7 +138,7 @@ class _Form:
 
         self.show(shape.failure(error), None)
         if self.name != "json":
-            sys.stderr.write(f"dca: {error.sentence}\n")
+            _tell(error.sentence)
         return error.exit_status
 
 
@@ -285,7 +335,7 @@ def _execute(command: "Command", given: dict[str, Any], form: _Form) -> int:
 
 
 def _tell(text: str) -> None:
-    sys.stderr.write(f"dca: {text}\n")
+    _aside(f"dca: {text}\n")
 
 
 def _seconds(text: str) -> float:
@@ -306,8 +356,7 @@ def _asker(*, yes: bool, dry_run: bool) -> Callable[[str], None]:
     def ask(question: str) -> None:
         if yes or dry_run:
             return
-        sys.stderr.write(f"{question} [y/N] ")
-        sys.stderr.flush()
+        _aside(f"{question} [y/N] ")
         try:
             answer = sys.stdin.readline() if sys.stdin is not None else ""
         except (OSError, ValueError):
@@ -332,8 +381,7 @@ def _progress() -> Callable[[int, int], None]:
         shown[0] = step
         filled = "#" * step if total else ""
         text = f"[{filled:<{BAR_WIDTH}}] {100 * done // total:3d} %" if total else f"{done >> 20} MiB read"
-        sys.stderr.write(f"\r{text}" + ("\n" if total and done >= total else ""))
-        sys.stderr.flush()
+        _aside(f"\r{text}" + ("\n" if total and done >= total else ""))
 
     return bar
 

@@ -105,18 +105,24 @@ def find(environment: Mapping[str, str]) -> Path | None:
     """Return the config file in use, if there is one."""
     named = environment.get("DCA_CONFIG")
     if named:
-        path = Path(named).expanduser()
+        path = expanded(named)
         if not path.exists():
             raise UsageError(f"DCA_CONFIG names {path}, which does not exist; dca setup writes one.")
         return path
     for place in CONFIG_PATHS:
-        path = Path(place).expanduser()
-        try:
+        with contextlib.suppress(OSError, RuntimeError):  # a folder of somebody else's, or nobody's home
+            path = Path(place).expanduser()
             if path.exists():
                 return path
-        except OSError:
-            continue
     return None
+
+
+def expanded(path: str) -> Path:
+    """Return a path with the home folder in the place of ~."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UsageError(f"{path} lies in a home folder that is not known; set HOME, or name a whole path.") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -182,9 +188,8 @@ def masked(store: str) -> str:
         return store
     scheme, separator, rest = store.partition("://") if "://" in store else ("", "", store)
     credentials, at, host = rest.rpartition("@")
-    if not at:
-        return store
-    return f"{scheme}{separator}{credentials.partition(':')[0]}:***@{host}"
+    user, colon, _ = credentials.partition(":")
+    return f"{scheme}{separator}{user}:***@{host}" if at and colon else store
 
 
 def shown_settings(settings: Settings) -> dict[str, Any]:

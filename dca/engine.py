@@ -74,6 +74,10 @@ class Session:
         self.dry_run = dry_run
         self.now = surroundings.now()
         self.previewed: list[Change] = []
+        self.content = ""
+        """Digest of the command and its arguments, which a repeated key must come with."""
+        self.key_kept = False
+        """Whether an entry of the command keeps its key, so that no further one has to."""
         self._actor = ""
 
     @property
@@ -87,9 +91,27 @@ class Session:
         reader = self.store.preview if self.dry_run else self.store.read
         return reader(lambda view: question(Book(view, self.now)))
 
+    def kept(self) -> Key | None:
+        """Return what is kept in the global stream under the key of the command; nothing where there are no books."""
+        found: Key | None = self.store.preview(
+            lambda view: Book(view, self.now).get(KEY, key_id(GLOBAL_STREAM, self.key))
+        )
+        return found
+
     def decide(self, words: str, work: Callable[[Book], T], *, stream: str, details: str) -> T:
         """Do a piece of work and commit it as one entry of a stream; a dry run only notes what it would change."""
         return self.commit(words, lambda book: _chosen(book, stream, work), details=details)
+
+    def decide_once(
+        self, words: str, work: Callable[[Book], dict[str, Any]], *, stream: str, details: str
+    ) -> dict[str, Any]:
+        """Do all the work of the command as one entry, which also keeps the command's key, if it has one."""
+        self.key_kept = True
+        if not self.key:
+            return self.decide(words, work, stream=stream, details=details)
+        return self.decide(
+            words, lambda book: _once(book, self.key, self.content, work), stream=stream, details=details
+        )
 
     def commit(self, words: str, work: Callable[[Book], T], *, details: str) -> T:
         """Do a piece of work that chooses its stream itself and commit it as one entry."""
@@ -166,19 +188,18 @@ def _once(book: Book, key: str, content: str, work: Callable[[Book], dict[str, A
     if kept is not None:
         return _first_answer(kept, content)
     answer = work(book)
-    if book.staged or book.stream == GLOBAL_STREAM:
-        booking = book.booking(record_id)
-        book.add(
-            Key(
-                id=booking.id,
-                stream=booking.stream,
-                seq=booking.seq,
-                key=key,
-                content=content,
-                answer=render(answer, mini=True),
-                time=booking.time,
-            )
+    booking = book.booking(record_id)
+    book.add(
+        Key(
+            id=booking.id,
+            stream=booking.stream,
+            seq=booking.seq,
+            key=key,
+            content=content,
+            answer=render(answer, mini=True),
+            time=booking.time,
         )
+    )
     return answer
 
 
@@ -205,6 +226,7 @@ def run(
     if key is not None:
         check_key(key, "--key")
     session = Session(surroundings, command, key=key or "", dry_run=dry_run)
+    session.content = _content(command, values)
     if command.confirm:
         session.confirm(command.confirm.format(**values))
     if command.session:
@@ -220,12 +242,11 @@ def run(
 
 def _run_change(session: Session, work: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     command = session.command
-    content = _content(command, values)
 
     def once(book: Book) -> dict[str, Any]:
         book.choose(_stream(command, book, values))
         if session.key:
-            return _once(book, session.key, content, lambda chosen: work(chosen, **values))
+            return _once(book, session.key, session.content, lambda chosen: work(chosen, **values))
         answer: dict[str, Any] = work(book, **values)
         return answer
 
@@ -237,16 +258,17 @@ def _run_session(session: Session, work: Callable[..., Any], values: Mapping[str
     if not session.key or session.dry_run:
         answer: dict[str, Any] = work(session, **values)
         return answer
-    content = _content(session.command, values)
-    kept: Key | None = session.ask(lambda book: book.get(KEY, key_id(GLOBAL_STREAM, session.key)))
+    kept = session.kept()
     if kept is not None:
-        return _first_answer(kept, content)
+        return _first_answer(kept, session.content)
     answer = work(session, **values)
-    session.commit(
-        session.command.words,
-        lambda book: _chosen(book, GLOBAL_STREAM, lambda chosen: _once(chosen, session.key, content, lambda _: answer)),
-        details=f"key {session.key}",
-    )
+    if not session.key_kept:
+        session.decide(
+            session.command.words,
+            lambda book: _once(book, session.key, session.content, lambda _: answer),
+            stream=GLOBAL_STREAM,
+            details=f"key {session.key}",
+        )
     return answer
 
 

@@ -115,7 +115,6 @@ class Batch:
         """Make a project that is missing, in a dry run; else say why its jobs cannot be booked."""
         if not self.manner.tenant:
             return f"there is no project {names.shown(account)}"
-        self.count += 1
         return new_project(self.book, self.tenant, account)
 
     def _find_charged(self, keys: Sequence[str], generation: int) -> None:

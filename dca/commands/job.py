@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dca.book import stream_of_tenant
 from dca.commands import figures
-from dca.commands.importing import CHANGED, CHARGED, KNOWN, UNITS, Keyed, Manner, Outcome, book_jobs
-from dca.commands.transaction import CORE_HOURS
+from dca.commands.importing import CHANGED, CHARGED, KNOWN, UNITS, Keyed, Manner, Outcome, billed_seconds, book_jobs
+from dca.commands.transaction import CORE_HOURS, NODE_HOURS
 from dca.core import clock, ledger, names
-from dca.core.errors import NotFoundError, RefusedError, UsageError
+from dca.core.errors import DcaError, NotFoundError, RefusedError, UnreachableError, UsageError
 from dca.core.ledger import Accounts
 from dca.core.model import IMPORT, UNDO, Transaction, tenant_stream
 from dca.core.money import Decimal
@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 IMPORT_WORDS, UNDO_WORDS = "job import", "job undo"
 AT_ONCE = 900
 """Jobs of one tenant that are collected before they are booked."""
+UNDONE_AT_ONCE = 450
+"""Charges that one entry takes back; it must also hold their projects, and each may be of another."""
 WAITING_MAX = 20_000
 """Jobs of all tenants that are collected at most."""
 CHANGED_SHOWN = 100
-REMEMBERED_MAX = 2_000_000
 REJECTS_HEADER = "line\treason\trecord\n"
 
 
@@ -127,7 +128,7 @@ class _Import:
         self.skipped: Counter[str] = Counter()
         self.projects: dict[str, list[int]] = {}
         self.changed: list[str] = []
-        self.remembered: set[int] = set()
+        self.foreseen = _Foreseen()
         self.rejects = _Rejects(self._rejects_path(rejects))
 
     def _rejects_path(self, named: str | None) -> Path:
@@ -161,7 +162,7 @@ class _Import:
             raise
         except OSError as error:
             log = "standard input" if self.file == "-" else self.file
-            raise UsageError(f"{error.filename or log} cannot be used: {error.strerror or error}.") from None
+            raise UsageError(f"{shown(error.filename or log)} cannot be used: {error.strerror or error}.") from None
 
     def take(self, items: Iterator[Item]) -> None:
         """Take in all items of the log, booking them batch by batch."""
@@ -176,40 +177,45 @@ class _Import:
                     self._reject(item)
             for owner in list(self.waiting):
                 self._book(owner, everything=True)
-        except UsageError as error:
-            raise self._with_counts(error) from None
+        except DcaError as error:
+            if self.counts[CHARGED] and not self.session.dry_run:
+                error.broke_off(self._so_far(), batch=self.batch, charged=self.counts[CHARGED])
+            raise
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(self._so_far()) from None
         finally:
             self.rejects.close()
 
-    def _with_counts(self, error: UsageError) -> UsageError:
-        """Say with an error that ends an import half-way what was charged before it."""
-        if not self.counts[CHARGED] or self.session.dry_run:
-            return error
-        return UsageError(
-            f"{error.sentence.rstrip('.')}; {self.counts[CHARGED]} jobs before it were charged in batch {self.batch}: "
-            "mend the log and import it again, what is known stays as it is.",
-            batch=self.batch,
-            charged=self.counts[CHARGED],
+    def _so_far(self) -> str:
+        """Say what was charged before the import broke off."""
+        if self.session.dry_run:
+            return "nothing was changed"
+        return (
+            f"{self.counts[CHARGED]} jobs were charged in batch {self.batch}, and stay as they are when the log is "
+            "imported again"
         )
 
     def _collect(self, job: Job) -> None:
         owner = self._owner(job)
         if owner is None:
             return
-        cluster = job.cluster or self.cluster
-        if not names.is_name(cluster, names.EXTENDED):
-            self._reject(Rejected(job.line, f"cluster {shown(cluster)} is not a name", job.text))
+        if not names.is_name(job.cluster or self.cluster, names.EXTENDED):
+            self._reject(Rejected(job.line, f"cluster {shown(job.cluster)} is not a name", job.text))
             return
-        key = names.job_key(cluster, job.job, job.submit)
-        if self.manner.unit == "node-hours" and not job.nodes and job.elapsed:
+        if self.create and not names.is_name(job.user, self.site.names) and names.is_name(job.user, names.EXTENDED):
+            raise self._not_strict("user", job.user, job.line)
+        if self.manner.unit == NODE_HOURS and not job.nodes and job.elapsed:
             self._reject(Rejected(job.line, "the record names no nodes; use another --unit", job.text))
             return
-        self.waiting[owner].append(Keyed(key, job))
+        self.waiting[owner].append(Keyed(self._key(job), job))
         self.waiting_count += 1
         if len(self.waiting[owner]) >= AT_ONCE:
             self._book(owner)
         elif self.waiting_count >= WAITING_MAX:
             self._book(max(self.waiting, key=lambda one: len(self.waiting[one])))
+
+    def _key(self, job: Job) -> str:
+        return names.job_key(job.cluster or self.cluster, job.job, job.submit)
 
     def _owner(self, job: Job) -> str | None:
         """Return the tenant whose project a job's account is; None if the job cannot be booked, which is noted."""
@@ -230,22 +236,32 @@ class _Import:
         if project is not None:
             return str(project.tenant)
         if not names.is_name(name, self.site.names):
-            raise UsageError(
-                f"account {shown(name)} (line {job.line}) cannot be a project's name under the strict rule of these "
-                "books; allow such names with dca setup --names=extended, then import again."
-            )
+            raise self._not_strict("account", name, job.line)
         if not (self.create and self.tenant):
             return ""
-        if not self.session.dry_run:
-            self._make_project(name)
-        return self.tenant
+        if self.session.dry_run:
+            return self.tenant
+        self._make_project(name)
+        made: str = self.session.ask(lambda book: book.owner(name))
+        return made
+
+    def _not_strict(self, what: str, name: str, line: int) -> UsageError:
+        owner = {"account": "project", "user": "user"}[what]
+        return UsageError(
+            f"{what} {shown(name)} (line {line}) cannot be a {owner}'s name under the strict rule of these "
+            "books; allow such names with dca setup --names=extended, then import again."
+        )
 
     def _make_project(self, name: str) -> None:
         from dca.commands.project import add
 
+        def work(book: Book) -> None:
+            if book.get(PROJECT, folded(name)) is None:  # another import may have been first
+                add(book, project=name, tenant=self.tenant)
+
         self.session.decide(
             "project add",
-            lambda book: add(book, project=name, tenant=self.tenant),
+            work,
             stream=stream_of_tenant(self.tenant),
             details=f"--project={name} --tenant={self.tenant} (job import, batch {self.batch})",
         )
@@ -253,7 +269,7 @@ class _Import:
     def _book(self, owner: str, *, everything: bool = False) -> None:
         """Book what was collected for a tenant; what one entry cannot hold stays for the next."""
         while self.waiting[owner]:
-            jobs = self._unremembered(self.waiting[owner])
+            jobs = self._not_foreseen(owner)
             outcomes: list[Outcome] = self.session.decide(
                 IMPORT_WORDS,
                 partial(book_jobs, owner=owner, jobs=jobs, manner=self.manner),
@@ -264,28 +280,34 @@ class _Import:
             self.waiting_count -= len(outcomes)
             self.waiting[owner] = jobs[len(outcomes) :]
             for outcome in outcomes:
-                self._note(outcome)
+                self._note(outcome, owner)
             if not everything:
                 return
 
-    def _unremembered(self, jobs: list[Keyed]) -> list[Keyed]:
-        """Leave out, in a dry run, the jobs that earlier batches of it would have charged."""
+    def _not_foreseen(self, owner: str) -> list[Keyed]:
+        """Return the jobs that wait, in a dry run without those that earlier batches of it would have charged."""
         if not self.session.dry_run:
-            return jobs
+            return self.waiting[owner]
         fresh = []
-        for keyed in jobs:
-            if hash(keyed) in self.remembered:
-                self.counts[KNOWN] += 1
-                self.waiting_count -= 1
-            else:
+        for keyed in self.waiting[owner]:
+            before = self.foreseen.get(f"{owner}:{keyed.key}")
+            if before is None:
                 fresh.append(keyed)
-                if len(self.remembered) < REMEMBERED_MAX:
-                    self.remembered.add(hash(keyed))
+            else:
+                self.waiting_count -= 1
+                self._note(Outcome(keyed.job, KNOWN if before == self._content(keyed.job) else CHANGED, 0, 0), owner)
         return fresh
 
-    def _note(self, outcome: Outcome) -> None:
+    def _content(self, job: Job) -> str:
+        """Return what makes two records of a job the same."""
+        billed = billed_seconds(job, self.manner.unit)
+        return " ".join(map(str, (folded(job.account), folded(job.user), job.start, job.end, job.elapsed, billed)))
+
+    def _note(self, outcome: Outcome, owner: str) -> None:
         job, what = outcome.job, outcome.what
         if what == CHARGED:
+            if self.session.dry_run:
+                self.foreseen.add(f"{owner}:{self._key(job)}", self._content(job))
             row = self.projects.setdefault(folded(job.account), [0, 0, 0])
             row[0] += 1
             row[1] += outcome.seconds
@@ -296,7 +318,7 @@ class _Import:
         elif what == CHANGED:
             self.counts[CHANGED] += 1
             if len(self.changed) < CHANGED_SHOWN:
-                self.changed.append(names.job_key(job.cluster or self.cluster, job.job, job.submit))
+                self.changed.append(self._key(job))
             self.rejects.write(Rejected(job.line, "known with other content; not charged again", job.text))
         else:
             self._reject(Rejected(job.line, what, job.text))
@@ -333,6 +355,34 @@ class _Import:
 
     def _free(self) -> bool:
         return bool(self.counts[CHARGED]) and self.session.ask(lambda book: book.site().rate) == 0
+
+
+class _Foreseen:
+    """What a dry run would have charged; in a temporary file, so that memory stays flat."""
+
+    def __init__(self) -> None:
+        self._table: Any = None
+
+    def get(self, key: str) -> str | None:
+        """Return the content of the job that would have been charged under a tenant's key."""
+        found = self._do("SELECT content FROM foreseen WHERE key = ?", key).fetchone()
+        return str(found[0]) if found else None
+
+    def add(self, key: str, content: str) -> None:
+        """Keep the content of a job that would have been charged."""
+        self._do("INSERT INTO foreseen VALUES (?, ?)", key, content)
+
+    def _do(self, statement: str, *values: str) -> Any:
+        import sqlite3
+
+        try:
+            if self._table is None:
+                self._table = sqlite3.connect("", isolation_level=None)  # a file of no name, gone when it is closed
+                self._table.execute("CREATE TABLE foreseen (key TEXT PRIMARY KEY, content TEXT) WITHOUT ROWID")
+                self._table.execute("BEGIN")
+            return self._table.execute(statement, values)
+        except sqlite3.Error as error:
+            raise UnreachableError(f"the dry run has no room for temporary files ({error}); set TMPDIR.") from None
 
 
 def _is_rejects(path: Path) -> bool:
@@ -384,12 +434,30 @@ def undo(session: Session, batch: Text) -> dict[str, Any]:
     Each part goes back to where it was taken from, and the bills of those days read as if the jobs had not come in.
     Holds that the import settled stay settled. The same log can then be imported again.
     """
+    undone = known = cost = 0
+    try:
+        for counters, count in _undoing(session, batch):
+            undone += len(counters)
+            known += count - len(counters)
+            cost -= sum(counter.cost for counter in counters)
+    except DcaError as error:
+        if undone and not session.dry_run:
+            error.broke_off(f"{undone} charges of batch {batch} were taken back, repeat it for the rest", undone=undone)
+        raise
+    if not undone and not known:
+        raise NotFoundError(
+            f"there is no batch {shown(batch)}; dca transaction list shows the batch of each transaction."
+        )
+    return {"batch": batch, "undone": undone, "known": known, "cost": Decimal(cost)}
+
+
+def _undoing(session: Session, batch: str) -> Iterator[tuple[list[Transaction], int]]:
+    """Take a batch back, entry by entry; yield the counter-records of each, and how many charges it looked at."""
     order = ("id",)
     where = (Condition("batch", "eq", batch), Condition("source", "eq", IMPORT))
-    undone = known = cost = 0
     after: tuple[str, ...] | None = None
     while True:
-        query = Query(TRANSACTION, where, order, AT_ONCE, after)
+        query = Query(TRANSACTION, where, order, UNDONE_AT_ONCE, after)
         page: list[Transaction] = session.ask(partial(_found, query=query))
         for owner, group in groupby(page, key=lambda record: record.tenant):
             charges = list(group)
@@ -399,18 +467,11 @@ def undo(session: Session, batch: Text) -> dict[str, Any]:
                 stream=tenant_stream(owner),
                 details=f"batch {batch}",
             )
-            undone += len(counters)
-            known += len(charges) - len(counters)
-            cost -= sum(counter.cost for counter in counters)
+            yield counters, len(charges)
         session.previewed.clear()
-        if len(page) < AT_ONCE:
-            break
+        if len(page) < UNDONE_AT_ONCE:
+            return
         after = (page[-1].id,)
-    if not undone and not known:
-        raise NotFoundError(
-            f"there is no batch {shown(batch)}; dca transaction list shows the batch of each transaction."
-        )
-    return {"batch": batch, "undone": undone, "known": known, "cost": Decimal(cost)}
 
 
 def _found(book: Book, query: Query) -> list[Transaction]:

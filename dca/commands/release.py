@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dca.book import in_tenant
 from dca.commands import figures
 from dca.core import clock, ledger
-from dca.core.errors import NotFoundError, RefusedError
+from dca.core.errors import DcaError, NotFoundError, RefusedError
 from dca.core.model import OPEN, RELEASED, Hold, hold_id, tenant_stream
 from dca.core.money import Decimal
 from dca.core.names import EXTENDED, is_name, shown
@@ -59,7 +59,7 @@ def release(
         closed = _close(book, [record])
         return {"hold": figures.hold(closed[0], book.names_of(PROJECT, [record.project]))}
 
-    return session.decide(WORDS, work, stream=tenant_stream(owner), details=f"hold {record_id}")
+    return session.decide_once(WORDS, work, stream=tenant_stream(owner), details=f"hold {record_id}")
 
 
 def _release_old(session: Session, days: int, tenant: str | None) -> dict[str, Any]:
@@ -73,12 +73,17 @@ def _release_old(session: Session, days: int, tenant: str | None) -> dict[str, A
 
     found = sorted(session.ask(old), key=lambda record: record.tenant)
     released: list[Hold] = []
-    for owner, group in groupby(found, key=lambda record: record.tenant):
-        ids = [record.id for record in group]
-        for begin in range(0, len(ids), AT_ONCE):
-            work = partial(_close_open, ids=ids[begin : begin + AT_ONCE])
-            details = f"all holds older than {days} days"
-            released += session.decide(WORDS, work, stream=tenant_stream(owner), details=details)
+    try:
+        for owner, group in groupby(found, key=lambda record: record.tenant):
+            ids = [record.id for record in group]
+            for begin in range(0, len(ids), AT_ONCE):
+                work = partial(_close_open, ids=ids[begin : begin + AT_ONCE])
+                details = f"all holds older than {days} days"
+                released += session.decide(WORDS, work, stream=tenant_stream(owner), details=details)
+    except DcaError as error:
+        if released and not session.dry_run:
+            error.broke_off(f"{len(released)} holds were given back, repeat it for the rest", released=len(released))
+        raise
     names = session.ask(lambda book: book.names_of(PROJECT, [record.project for record in released]))
     return {
         "released": len(released),

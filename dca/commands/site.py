@@ -42,9 +42,9 @@ def setup(
     if session.dry_run:
         done.append(f"would set up {session.place}")
     else:
-        written = session.write_config()
-        done += [f"wrote the config {written}"] if written else []
-        done += session.store.setup()
+        made = session.store.setup()
+        written = session.write_config()  # not before: a config would keep the name of a store that cannot be set up
+        done += [f"wrote the config {written}", *made] if written else made
     site = session.decide(
         WORDS,
         lambda book: _settle(book, names_, timezone, cluster),

@@ -292,11 +292,16 @@ def unmark(text: str | None, shape: str) -> tuple[Any, ...] | None:
     types = {"i": int, "s": str}
     try:
         values = json.loads(urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4)))
-        if [type(value) for value in values] == [types[letter] for letter in shape]:
+        if [type(value) for value in values] == [types[letter] for letter in shape] and all(map(_storable, values)):
             return tuple(values)
     except (ValueError, TypeError):
         pass
     raise UsageError(f"--after {shown(text)} is no mark of a page; take `next` of the page before.")
+
+
+def _storable(value: int | str) -> bool:
+    """Tell whether a store could hold a value at all: no huge number, no half of a character."""
+    return abs(value) <= clock.INSTANT_MAX if isinstance(value, int) else bool(value.encode())
 
 
 __all__ = ["charge", "hold_rows", "holds", "mark", "narrowed", "reserve", "rows", "show", "stream_of_tenant", "unmark"]

@@ -15,6 +15,11 @@ class DcaError(Exception):
         self.sentence = sentence
         self.facts = facts
 
+    def broke_off(self, done: str, **facts: object) -> None:
+        """Say, for a command of several commits, what was done before it came to this."""
+        self.sentence = f"{done}; then: {self.sentence}"
+        self.facts.update(facts)
+
 
 class RefusedError(DcaError):
     """The rules of the books say no; nothing was changed."""

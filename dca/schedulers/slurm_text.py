@@ -33,8 +33,8 @@ class _Lines:
         self._kept: Item | None = None
         """What the first held lines are, if no further one belongs to them."""
         self._kept_lines = 0
-        self._joins: list[tuple[int, Item]] = []
-        """What so many of the first held lines, more than are kept, would be as one record."""
+        self._joins: list[int] = []
+        """How many of the first held lines, more than are kept, would be another record than the kept one."""
         self._why = _CUT_SHORT
         """Why the held lines are refused if they turn out to be no record."""
         self._loose = 0
@@ -84,7 +84,7 @@ class _Lines:
         elif self._layout.may_begin(fields):
             self._why = straight.reason if isinstance(straight, Rejected) else _CUT_SHORT
             self._held.append((number, line))
-        elif self._continues(number, fields):
+        elif self._loose != number - 1 and self._continues(line):
             yield Skipped(number, CONTINUED)
         else:
             self._loose = number
@@ -115,49 +115,48 @@ class _Lines:
         whole = [*self._held, (number, line)]
         if alone is not None:
             yield from self._decided(len(self._held))
-            return
-        complete = [index for index, item in self._tried(whole, self._kept_lines) if isinstance(item, Job | Skipped)]
-        if complete:
-            yield from self._decided(complete[0])
+        elif complete := self._tried(whole, self._kept_lines):
+            yield from self._decided(complete[0][0])
         else:
             joined = self._records.reading(whole[0][0], _joined(whole))
-            if joined is not None:
-                self._joins.append((len(whole), joined))
+            if joined is not None and not _same(self._kept, joined):
+                self._joins.append(len(whole))
+            elif self._kept_lines == len(self._held) and self._continues(line):
+                self._kept_lines += 1
             yield from self._hold(number, line)
 
     def _after_held(self, number: int, line: str, alone: Item | None) -> Iterator[Item]:
         """Decide whether a line completes a record that is held, or stands for itself.
 
-        Each held line that looks like a beginning is tried as one. A single answer is taken; with several that differ
-        nobody can know which is true, and all of it is refused.
+        Each held line that looks like a beginning is tried as one. If all that can be read says the same, the shortest
+        reading is taken and the lines before it are refused; if not, nobody can know what is true and all is refused.
         """
         whole = [*self._held, (number, line)]
-        tried = [*self._tried(whole, 0), (len(self._held), alone)]
-        good = [(index, item) for index, item in tried if isinstance(item, Job | Skipped)]
-        if len(good) > 1 and not all(_same_job(good[0][1], item) for _, item in good):
-            if any(isinstance(item, Job) for _, item in good):
-                self._held.clear()
-                yield from self._refused(whole[:-1], _ONE_OR_TWO)
-                yield Rejected(number, _ONE_OR_TWO, line)
-                return
-            good = good[-1:]
-        index, item = next(iter(good), tried[-1] if alone is not None else tried[0])
-        if item is None:
+        readings = self._tried(whole, 0)
+        if alone is not None:
+            readings.append((len(self._held), alone))
+        if not readings:
             yield from self._hold(number, line)
             return
         self._held.clear()
-        yield from self._refused(whole[:index], self._why)
-        yield from self._settled(item, whole[index:])
+        index, item = readings[-1]
+        if all(_same(item, other) for _, other in readings[:-1]):
+            yield from self._refused(whole[:index], self._why)
+            yield from self._settled(item, whole[index:])
+        else:
+            yield from self._refused(whole[:-1], _ONE_OR_TWO)
+            yield Rejected(number, _ONE_OR_TWO, line)
 
-    def _tried(self, lines: list[tuple[int, str]], least: int) -> list[tuple[int, Item | None]]:
-        """Read lines from each at which a record could begin, but the last, to the end."""
+    def _tried(self, lines: list[tuple[int, str]], least: int) -> list[tuple[int, Item]]:
+        """Return what lines are as one record from each, but the last, at which one could begin; nothing if none is."""
         may_begin, delimiter = self._layout.may_begin, self._layout.delimiter
         starts = [
             index
             for index, (_, line) in enumerate(lines[:-1])
             if index >= least and line.strip(_BLANKS) and may_begin(line.split(delimiter))
         ]
-        return [(index, self._records.reading(lines[index][0], _joined(lines[index:]))) for index in starts]
+        found = [(index, self._records.reading(lines[index][0], _joined(lines[index:]))) for index in starts]
+        return [(index, item) for index, item in found if item is not None]
 
     def _hold(self, number: int, line: str) -> Iterator[Item]:
         """Keep a line that may be a part of a record, but never more than a record can have."""
@@ -184,15 +183,11 @@ class _Lines:
             self._keep(None, self._held[self._kept_lines :])
 
     def _decided(self, limit: int) -> Iterator[Item]:
-        """Yield the kept record, or refuse it where it and so many more lines can be another one."""
-        kept = self._kept
-        joins = [(count, item) for count, item in self._joins if count <= limit]
-        if any(Job in {type(kept), type(item)} and not _same_job(kept, item) for _, item in joins):
-            both = self._held[: joins[-1][0]]
-            self._keep(None, self._held[joins[-1][0] :])
+        """Yield the kept record, or refuse it where it and more lines, up to so many, can be another one."""
+        if joins := [count for count in self._joins if count <= limit]:
+            both = self._held[: joins[-1]]
+            self._keep(None, self._held[joins[-1] :])
             yield from self._refused(both, _ONE_OR_TWO)
-        elif joins and _same_job(kept, joins[-1][1]):
-            self._kept_lines, self._kept = joins[-1]
         yield from self._confirmed()
 
     def _given_up(self) -> Iterator[Item]:
@@ -214,15 +209,12 @@ class _Lines:
             else:
                 yield Skipped(number, CONTINUED)
 
-    def _continues(self, number: int, fields: list[str]) -> bool:
-        """Tell whether a short line is surely the rest of the name that ends the record before it."""
+    def _continues(self, line: str) -> bool:
+        """Tell whether a line after a record is surely the rest of the name in its last column."""
         layout = self._layout
-        return (
-            self._loose != number - 1
-            and len(fields) < layout.width
-            and layout.free[-1:] == [layout.width - 1]
-            and layout.cannot_begin(fields)
-        )
+        fields = line.split(layout.delimiter)
+        last_is_free = layout.free[-1:] == [layout.width - 1]
+        return last_is_free and len(fields) < layout.width and layout.cannot_begin(fields)
 
     def _unlike(self, fields: list[str]) -> str:
         found, wanted = len(fields), self._layout.width
@@ -235,11 +227,11 @@ def _joined(lines: list[tuple[int, str]]) -> str:
     return "\n".join(line for _, line in lines)
 
 
-def _same_job(one: Item | None, other: Item | None) -> bool:
-    """Tell whether two readings are one job, wherever they begin."""
+def _same(one: Item | None, other: Item) -> bool:
+    """Tell whether two readings say the same, wherever they begin."""
     if isinstance(one, Job) and isinstance(other, Job):
         return one._replace(line=0, text="") == other._replace(line=0, text="")
-    return False
+    return isinstance(one, Skipped) and isinstance(other, Skipped) and one.reason == other.reason
 
 
 def read_text(pieces: Iterable[Block], *, zone: str, delimiter: str) -> Iterator[Item]:

@@ -232,6 +232,8 @@ class Door:
 
 
 def _node(host: str, address: Address) -> NodeConfig:
+    import ssl
+
     from elastic_transport.client_utils import url_to_node_config
 
     node = url_to_node_config(host)
@@ -244,6 +246,7 @@ def _node(host: str, address: Address) -> NodeConfig:
     node = node.replace(headers=headers)
     if node.scheme == "https":
         if address.ca_file:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(address.ca_file)  # the transport does it late
             node = node.replace(ca_certs=address.ca_file)
         if address.fingerprint:
             node = node.replace(ssl_assert_fingerprint=address.fingerprint)
@@ -261,15 +264,15 @@ def _silence(error: Exception, doing: str, hosts: str, seconds: float) -> Unreac
 
     cause = error.__cause__
     if isinstance(error, SerializationError):
-        return UnreadableError(f"cannot {doing}: {hosts} answered what cannot be read; is a proxy in between?")
+        return UnreadableError(f"cannot {doing}: {hosts} answered what cannot be read; look for a proxy in between.")
     if isinstance(cause, NameResolutionError):
         return UnreachableError(f"cannot {doing}: the name in {hosts} is not known; check DCA_STORE or the config.")
     if isinstance(cause, NewConnectionError):
-        return UnreachableError(f"cannot {doing}: nothing answers at {hosts}; is it up, and is the address right?")
-    if isinstance(cause, ConnectTimeoutError):
         return UnreachableError(
-            f"cannot {doing}: {hosts} cannot be connected to; is it up, is there a firewall between?"
+            f"cannot {doing}: nothing answers at {hosts}; see that it is up and that the address is right."
         )
+    if isinstance(cause, ConnectTimeoutError):
+        return UnreachableError(f"cannot {doing}: {hosts} cannot be connected to; look for a firewall in between.")
     if isinstance(error, TlsError):
         return _distrust(str(cause), doing, hosts)
     if isinstance(error, ValueError):

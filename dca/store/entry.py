@@ -138,9 +138,11 @@ def from_document(document: dict[str, Any]) -> Entry:
             raise TypeError
         if not all(type(document[name]) is int for name in ("seq", "time", "schema")):
             raise TypeError
-        author = document.get("author")
+        projects, author = document["projects"], document.get("author")
+        if type(projects) is not list or not all(type(project) is str for project in projects):
+            raise TypeError
         return Entry(
-            projects=tuple(str(project) for project in document["projects"]),
+            projects=tuple(projects),
             changes=parse_changes(document["changes"]),
             author=str(author.get("username", "")) if isinstance(author, dict) else "",
             seq=document["seq"],

@@ -105,7 +105,8 @@ class MemoryStore:
     def log(self, query: LogQuery) -> list[Entry]:
         """Return the log entries a search finds, newest first."""
         order = ("-time", "stream", "-seq")
-        found = [entry for stream in self.streams.values() for entry in stream if matches(entry, query.where)]
+        entries = (entry._replace(changes=()) for stream in self.streams.values() for entry in stream)
+        found = [entry for entry in entries if matches(entry, query.where)]
         if query.after is not None:
             found = [entry for entry in found if is_after(entry, order, query.after)]
         return ordered(found, order)[: query.limit]

@@ -158,7 +158,7 @@ class Reader(Protocol):
         """Return the sums of a summing search, in the order of day and group."""
 
     def log(self, query: LogQuery) -> list[Entry]:
-        """Return the log entries a search finds."""
+        """Return the log entries a search finds, without what they change: that may be 2 MB each."""
 
     def end(self, stream: str) -> Head:
         """Return the end of a stream."""

@@ -33,6 +33,9 @@ T = TypeVar("T")
 
 APPLICATION_ID = 0x64636162
 """'dcab' in the header of the file: these are the books of dca."""
+HEADER_BYTES = 100
+"""With fewer bytes a file is no database of SQLite."""
+BUSY_SECONDS = 0.1
 VARIABLES_MAX = 900
 DAYS_MAX = 5_000
 NETWORK_FILE_SYSTEMS = {
@@ -42,12 +45,14 @@ NETWORK_FILE_SYSTEMS = {
 
 _SQL_TYPES = {int: "INTEGER", str: "TEXT"}
 _OPERATORS = {"eq": "=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
-_COLUMNS = {kind: ", ".join(f'"{name}"' for name in types) for kind, types in FIELD_TYPES.items()}
+_COLUMNS = {kind: ", ".join(f"[{name}]" for name in types) for kind, types in FIELD_TYPES.items()}
+"""In brackets: a name in quotes that no column has is a text for SQLite, and damage would go unnoticed."""
 _LOG_FIELDS = (
     "stream", "seq", "time", "actor", "category", "action", "details", "tenant", "projects", "commit", "previous",
     "hash", "schema", "changes",
 )  # fmt: skip
-_LOG_COLUMNS = ", ".join(f'"{name}"' for name in _LOG_FIELDS)
+_LOG_COLUMNS = ", ".join(f"[{name}]" for name in _LOG_FIELDS)
+_LISTED_COLUMNS = _LOG_COLUMNS.replace("[changes]", "'[]'")
 _INSERT = {
     kind: f'INSERT {"OR REPLACE " if KINDS[kind].mutable else ""}INTO "{kind}" VALUES ({", ".join("?" * len(types))})'
     for kind, types in FIELD_TYPES.items()
@@ -104,12 +109,15 @@ class SqliteStore:
     def read(self, question: Callable[[Reader], T]) -> T:
         """Answer a question from one snapshot."""
         with self._guard():
-            connection = self._connection or self._open()
-            connection.execute("BEGIN")
-            try:
-                return question(_SqliteReader(connection))
-            finally:
-                _end(connection, "ROLLBACK")
+            return self._patiently(lambda: self._read(question))
+
+    def _read(self, question: Callable[[Reader], T]) -> T:
+        connection = self._connection or self._open()
+        connection.execute("BEGIN")
+        try:
+            return question(_SqliteReader(connection))
+        finally:
+            _end(connection, "ROLLBACK")
 
     def write(self, decide: Callable[[Reader], Decision]) -> Decision:
         """Decide and commit in one durable transaction."""
@@ -117,21 +125,36 @@ class SqliteStore:
             if self._connection is None:
                 self._prepare()
             with self._queue():
-                connection = self._connection or self._open(create=True)
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    decision = decide(_SqliteReader(connection))
-                    if decision.draft is not None:
-                        _book(connection, decision)
-                        connection.execute("COMMIT")
-                finally:
-                    if connection.in_transaction:
-                        _end(connection, "ROLLBACK")
-                return decision
+                return self._patiently(lambda: self._write(decide))
+
+    def _write(self, decide: Callable[[Reader], Decision]) -> Decision:
+        connection = self._connection or self._open(create=True)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            decision = decide(_SqliteReader(connection))
+            if decision.draft is not None:
+                _book(connection, decision)
+                connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                _end(connection, "ROLLBACK")
+        return decision
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        """Work while another program may have the file locked; SQLite itself would wait as well, but deaf to Ctrl-C."""
+        deadline = time.monotonic() + self._wait_seconds
+        while True:
+            try:
+                return work()
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() >= deadline:
+                    raise
 
     def preview(self, question: Callable[[Reader], T]) -> T:
         """Answer a question as read does, and from empty books where there is no file yet."""
-        if self._connection is not None or self.path.exists():
+        with self._guard():
+            there = self._connection is not None or self.path.exists()
+        if there:
             return self.read(question)
         with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
             for statement in ddl():
@@ -197,7 +220,7 @@ class SqliteStore:
         writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
         mode = "rw" if writable else "ro"
         uri = f"{self.path.absolute().as_uri()}?mode={mode}"
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=self._wait_seconds)
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
         try:
             if self._check(connection):
                 connection.execute("PRAGMA synchronous = FULL")
@@ -232,6 +255,8 @@ class SqliteStore:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if not application and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            if 0 < self.path.stat().st_size < HEADER_BYTES:  # SQLite takes anything that short for nothing
+                raise DamagedError(f"{self.path} is not a database; name the right file in DCA_STORE or the config.")
             return False
         if application != APPLICATION_ID:
             raise UnreachableError(
@@ -273,12 +298,15 @@ class SqliteStore:
             raise
         except sqlite3.Error as error:
             raise self._said(error) from None
+        except UnicodeDecodeError:
+            raise DamagedError(f"{self.path} is damaged (text that is none); restore it from a backup.") from None
         except OSError as error:
             raise self._cannot_use(error) from None
 
     def _said(self, error: sqlite3.Error) -> DcaError:
-        code = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        code = _code(error)
+        reason = "".join(character if character.isprintable() else "?" for character in str(error))
+        if _is_busy(error):
             return BusyError(f"another program has {self.path} locked; nothing was changed, try again.")
         if code == sqlite3.SQLITE_FULL:
             return UnreachableError(f"the disk of {self.path} is full; nothing was changed: make room and try again.")
@@ -289,10 +317,10 @@ class SqliteStore:
         if code == sqlite3.SQLITE_NOTADB:
             return DamagedError(f"{self.path} is not a database; name the right file in DCA_STORE or the config.")
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH):
-            return DamagedError(f"{self.path} is damaged ({error}); restore it from a backup.")
+            return DamagedError(f"{self.path} is damaged ({reason}); restore it from a backup.")
         if code == sqlite3.SQLITE_IOERR:
-            return UnreachableError(f"the disk of {self.path} fails ({error}); nothing was changed.")
-        return UnreachableError(f"{self.path} cannot be used ({error}).")
+            return UnreachableError(f"the disk of {self.path} fails ({reason}); nothing was changed.")
+        return UnreachableError(f"{self.path} cannot be used ({reason}).")
 
     def _cannot_use(self, error: OSError) -> DcaError:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -302,6 +330,14 @@ class SqliteStore:
                 f"{self.path} or its folder is not yours to write ({error.strerror}); nothing was changed."
             )
         return UnreachableError(f"{self.path} cannot be used ({error.strerror or error}).")
+
+
+def _code(error: sqlite3.Error) -> int:
+    return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _end(connection: sqlite3.Connection, how: str) -> None:
@@ -328,7 +364,7 @@ def _book(connection: sqlite3.Connection, decision: Decision) -> None:
 def _entry(row: Sequence[Any]) -> Entry:
     try:
         projects, changes = json.loads(row[8]), json.loads(row[13])
-    except ValueError:
+    except (ValueError, TypeError):
         raise DamagedError(f"entry {row[1]} of stream {row[0]} is damaged.") from None
     fields = dict(zip(_LOG_FIELDS, row, strict=True))
     return Entry(**{**fields, "projects": tuple(projects), "changes": parse_changes(changes)})
@@ -436,8 +472,8 @@ class _SqliteReader:
 
     def _sums(self, request: Sums, day: str, source: str, values: list[Any]) -> list[Sum]:
         where, where_values = _conditions((Condition("stream", "eq", request.stream), *request.where))
-        group = [f'"{name}"' for name in request.group]
-        added = ", ".join([*(f'sum("{name}")' for name in request.fields), "count(*)"])
+        group = [f"[{name}]" for name in request.group]
+        added = ", ".join([*(f"sum([{name}])" for name in request.fields), "count(*)"])
         columns = ", ".join([day, *group, added])
         keys = ", ".join(str(number + 1) for number in range(len(group) + 1))
         table = source or f'"{request.kind}"'
@@ -455,7 +491,7 @@ class _SqliteReader:
         where, values = _conditions(query.where)
         order = ("-time", "stream", "-seq")
         page, page_values = _page(order, query.after)
-        sql = f"SELECT {_LOG_COLUMNS} FROM log WHERE {where} AND {page} ORDER BY {_order(order)} LIMIT ?"
+        sql = f"SELECT {_LISTED_COLUMNS} FROM log WHERE {where} AND {page} ORDER BY {_order(order)} LIMIT ?"
         return [_entry(row) for row in self._connection.execute(sql, [*values, *page_values, query.limit])]
 
     def end(self, stream: str) -> Head:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent.parent
 PROCESS_SECONDS_MAX = 60
 SQLITE = "sqlite:"
+NOBODY = 65_534
 
 
 MEMORY = Path("/dev/shm")  # noqa: S108 -- a folder in memory, where the machine has one
@@ -202,3 +203,16 @@ def _surrounded(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
         os.environ.clear()
         os.environ.update(kept)
         os.chdir(outer)
+
+
+def as_somebody(shell: Shell, *words: str, user: int = NOBODY, environment: Mapping[str, str] | None = None) -> Result:
+    """Run dca in a process that gives up root's rights once all is imported: nobody may not even read Python's files.
+
+    A variable that is to be empty is left out.
+    """
+    command = [sys.executable, str(Path(__file__).with_name("somebody.py")), str(user), *words]
+    variables = {name: value for name, value in shell.outside(environment).items() if value}
+    done = subprocess.run(
+        command, check=False, stdin=subprocess.DEVNULL, capture_output=True, cwd=shell.folder, env=variables
+    )
+    return Result(done.returncode, done.stdout.decode(), done.stderr.decode())

@@ -10,6 +10,7 @@ import pytest
 
 from dca.config import SETTINGS
 from tests.cli import checks
+from tests.cli.shell import as_somebody
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,15 +68,25 @@ def test_configs_that_cannot_be_read(make: object, shell: Shell) -> None:
 
 
 def test_config_of_somebody_else(shell: Shell) -> None:
-    """A config that the user may not read is said to be so: here to nobody, by a process of its own."""
-    if os.geteuid() != 0:
-        (shell.folder / "my.toml").touch(mode=0)
-        result = shell.process("list", environment={"DCA_CONFIG": str(shell.folder / "my.toml")})
-    else:
-        (shell.folder / "my.toml").touch(mode=0o600)
-        shell.folder.chmod(0o755)
-        result = shell.process("list", environment={"DCA_CONFIG": str(shell.folder / "my.toml")}, user="nobody")
+    """A config that the user may not read is said to be so."""
+    (shell.folder / "my.toml").touch(mode=0)
+    shell.folder.chmod(0o755)
+    result = as_somebody(shell, "list", environment={"DCA_CONFIG": str(shell.folder / "my.toml")})
     assert "cannot be read" in checks.failure(result, 2)["error"]
+
+
+def test_nobody_without_a_home(shell: Shell) -> None:
+    """A user whom the machine does not know, without HOME, can use books that are named, and is told where ~ is needed."""
+    shell.ok("setup")
+    environment = {"HOME": "", "DCA_STORE": ""}
+    shell.folder.chmod(0o777)
+    result = as_somebody(shell, "list", user=54_321, environment=environment)
+    assert "set HOME" in checks.failure(result, 2)["error"]
+    result = as_somebody(shell, "tenant", "add", "--tenant=acme", user=54_321, environment={"HOME": "", "DCA_STORE": "sqlite:own.db"})
+    if os.geteuid() == 0:
+        checks.success(result)
+        result = as_somebody(shell, "log", "list", user=54_321, environment={"HOME": "", "DCA_STORE": "sqlite:own.db"})
+        assert checks.success(result)["log"][0]["actor"] == "uid 54321"
 
 
 @pytest.mark.parametrize(
@@ -103,16 +114,15 @@ def test_open_secrets(text: str, mode: int, *, warned: bool, shell: Shell) -> No
 
 def test_secrets_are_masked(shell: Shell) -> None:
     """Config show prints every setting, and no secret in any form."""
-    lines = [f'{one.name} = "geheim-{one.name}"' for one in SETTINGS if one.type is str and one.name not in ("store", "hosts")]
-    text = "\n".join(
-        ['store = "https://me:geheim-store@host:9200/p-"', 'hosts = "https://me:geheim-a@a:1,https://b:2"', *lines]
-    )
+    values = {one.name: f"geheim-{one.name}" for one in SETTINGS if one.type is str}
+    values |= {"store": "http://me:geheim-store@host:9200/p-", "hosts": "http://me:geheim-hosts@a:1,http://b:2"}
+    text = "\n".join(f'{name} = "{value}"' for name, value in values.items())
     for form in ("json", "table", "csv"):
         out = with_config(shell, text, "config", "show", f"--format={form}").out
         for one in SETTINGS:
             assert one.name in out
-            assert (f"geheim-{one.name}" in out) is (not one.secret and one.type is str and one.name not in ("store", "hosts"))
-        assert "geheim-a" not in out
+            hidden = one.secret or one.name in ("store", "hosts")
+            assert (f"geheim-{one.name}" in out) is (not hidden and one.type is str), one.name
 
 
 @pytest.mark.parametrize(

@@ -281,9 +281,9 @@ def test_entries_are_the_same_on_all_stores(store: Store) -> None:
 
 
 def listed(store: Store, *where: tuple[str, str, Any], **how: Any) -> list[Entry]:
-    """Return log entries, without what only some stores know of them."""
+    """Return log entries, without the author that only some stores know."""
     query = LogQuery(tuple(Condition(*one) for one in where), **how)
-    return [entry._replace(author="", changes=()) for entry in store.read(lambda reader: reader.log(query))]
+    return [entry._replace(author="") for entry in store.read(lambda reader: reader.log(query))]
 
 
 def test_the_log_is_listed_newest_first_page_by_page(store: Store) -> None:

@@ -89,9 +89,12 @@ def test_a_prefix_that_cannot_begin_the_name_of_an_index_is_refused(prefix: str)
         ElasticStore(Address(("http://es1:9200",), prefix=prefix), PERMITTED)
 
 
-def test_a_ca_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"CA file .*none\.pem cannot be read"):
-        ElasticStore(Address(("https://es1:9200",), ca_file=str(tmp_path / "none.pem")), PERMITTED)
+def test_a_ca_file_that_is_none_is_named(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.pem"
+    empty.touch()
+    for path in (tmp_path / "none.pem", empty):
+        with pytest.raises(UsageError, match=rf"CA file {path} cannot be read: "):
+            ElasticStore(Address(("https://es1:9200",), ca_file=str(path)), PERMITTED)
 
 
 # -- nobody there, or somebody else --------------------------------------------------------------------------------
@@ -101,7 +104,10 @@ def test_nothing_listens() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     error = said(Address((url,), "ann", SECRET))
     assert isinstance(error, UnreachableError)
-    assert error.sentence == f"cannot read the books: nothing answers at {url}; is it up, and is the address right?"
+    assert (
+        error.sentence
+        == f"cannot read the books: nothing answers at {url}; see that it is up and that the address is right."
+    )
 
 
 def test_an_unknown_name() -> None:

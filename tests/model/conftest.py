@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.elastic.server import Server
+from tests.elasticsearch_server.cleaning import clean_up
+from tests.model.distant import Distant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.elasticsearch_server import Server as Running
+    from tests.elasticsearch_server import Server
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- each test makes a folder of its own in it
 
@@ -30,9 +32,10 @@ def swift(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def distant(elasticsearch: Running) -> Iterator[Server]:
-    """Return a server with indices that last over all histories: making them takes a second."""
-    server = Server(elasticsearch.url, f"model-{os.getpid()}-")
-    server.wipe()
-    yield server
-    server.wipe()
+def distant(elasticsearch: Server) -> Iterator[Distant]:
+    """Return indices that last over all histories, since making them takes seconds."""
+    prefix = f"model-{secrets.token_hex(4)}-"
+    distant = Distant(elasticsearch.url, prefix)
+    yield distant
+    distant.close()
+    clean_up(elasticsearch, prefix)

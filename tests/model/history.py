@@ -186,9 +186,11 @@ class _Run:
             raise Difference(f"{outcome.code} is no answer to that: {outcome.text}")
         if outcome.ok and step.words == "bill generate":
             self._judge_bill(step, now, outcome)
-        if not hasattr(self.oracle, "_" + step.words.replace(" ", "_")):
+        if self.oracle.lost or not hasattr(self.oracle, "_" + step.words.replace(" ", "_")):
             return
         verdict = self.oracle.judge(step, now)
+        if self.oracle.lost:
+            return
         if verdict is not None:
             self.hall.judged += 1
             if verdict != outcome.ok:

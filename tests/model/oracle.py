@@ -119,6 +119,8 @@ class Oracle:
         self.zone = "UTC"
         self.cluster = "cluster"
         self.now = 0
+        self.lost = False
+        """Whether something happened that these rules cannot follow."""
         self.made: Any = None
         """What the last command made and the books alone can name: a hold, or the charges of an import."""
         self.counts: tuple[int, Fraction] = (0, Fraction(0))
@@ -486,6 +488,8 @@ class Oracle:
             project.credit += charge.took[1]
             tenant.balance += charge.took[2]
             tenant.credit += charge.took[3]
+            purses = project.balance, project.credit, tenant.balance, tenant.credit
+            self.lost = self.lost or max(purses) > MOST  # refused at one of its portions, which we do not know
             self.touch(tenant_id)
         return True
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.model.history import Hall
-from tests.model.side import Side, elastic_at, sqlite_at
+from tests.model.side import Side, sqlite_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from tests.elastic.server import Server
+    from tests.model.distant import Distant
 
 SEED = os.environ.get("DCA_MODEL_SEED", "")
 HISTORIES = int(os.environ.get("DCA_MODEL_HISTORIES", "300"))
@@ -35,18 +35,6 @@ def sqlite_sides(folder: Path) -> Callable[[], Sequence[Side]]:
     """Return what makes an empty SQLite store, each time another."""
     numbers = count()
     return lambda: [Side("SQLite", sqlite_at(folder / f"{next(numbers)}.db"))]
-
-
-def distant_sides(server: Server) -> Callable[[], Sequence[Side]]:
-    """Return what makes an empty Elasticsearch store, in the same indices each time."""
-
-    def sides() -> list[Side]:
-        server.store().setup()  # a history may have destroyed them
-        server.forget_quickly()
-        server.empty()
-        return [Side("Elasticsearch", elastic_at(server.address))]
-
-    return sides
 
 
 def seeds_of(block: int) -> list[int]:
@@ -70,6 +58,7 @@ def test_memory_sqlite_and_the_rules_agree(block: int, swift: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", [int(SEED)] if SEED else range(DISTANT_HISTORIES))
-def test_elasticsearch_agrees_too(seed: int, swift: Path, distant: Server) -> None:
+def test_elasticsearch_agrees_too(seed: int, swift: Path, distant: Distant) -> None:
     """On a real Elasticsearch the same histories, cut short, have the same answers, errors, records and log."""
-    Hall(swift, distant_sides(distant), length=None if SEED else DISTANT_LENGTH).try_history(seed)
+    hall = Hall(swift, lambda: [Side("Elasticsearch", distant.emptied())], length=None if SEED else DISTANT_LENGTH)
+    hall.try_history(seed)

@@ -250,8 +250,9 @@ class Blind(Memory):
     """A page that begins again with the last record of the one before."""
 
     def find(self, query: Query) -> list[Any]:
-        """Look only at the first field of the order."""
-        return super().find(query._replace(after=(*query.after[:-1], "") if query.after else None))
+        """Look only at the first field of an order of two."""
+        after = (query.after[0], "") if query.after and len(query.after) == 2 else query.after
+        return super().find(query._replace(after=after))
 
 
 @pytest.mark.parametrize("store", [Backwards, Shut, Lossy, Blind])

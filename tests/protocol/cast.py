@@ -22,6 +22,8 @@ Steps = Any
 """A generator that yields operations; what it returns is its answer."""
 SECONDS_LEFT = 30.0
 UNREACHABLE = "unreachable"
+AGE_MAX = 200
+"""Operations after which somebody is taken to go on for ever; the longest life in these tests has half as many."""
 
 
 def _tell(generator: Generator[Any, Any, Any], said: Any) -> Any:
@@ -55,12 +57,13 @@ class Actor(NamedTuple):
 class Node:
     """A point in somebody's life: the answers so far, and what comes next."""
 
-    __slots__ = ("answer", "live", "next", "number", "operation", "outcome", "parent")
+    __slots__ = ("age", "answer", "live", "next", "number", "operation", "outcome", "parent")
 
     def __init__(self, number: int, parent: Node | None, answer: Hashable) -> None:
         """Make a node below its parent, reached by an answer."""
         self.number = number
         self.parent = parent
+        self.age: int = parent.age + 1 if parent is not None else 0
         self.answer = answer
         self.operation: Operation | None = None
         self.outcome: Outcome | None = None

@@ -27,8 +27,8 @@ from dca.store.protocol import (
     Write,
 )
 from dca.store.schema import LOG
-from tests.protocol.cast import SECONDS_LEFT, UNREACHABLE, Life, Node
-from tests.protocol.judge import Violation
+from tests.protocol.cast import AGE_MAX, SECONDS_LEFT, UNREACHABLE, Life, Node
+from tests.protocol.judge import Violation, require
 from tests.protocol.world import Effect, World, look, mixed, status_of
 
 if TYPE_CHECKING:
@@ -309,6 +309,7 @@ class Exploration:
         life = self.lives[who]
         node = life.step(life.nodes[place[0]], answer)
         if node.outcome is None:
+            require(node.age < AGE_MAX, f"{life.actor.name} goes on for ever")
             return self._settled(state, who, (node.number, (), place[2]))
         self.judge.finished(self.worlds[state.world], life.actor, node.outcome, place[2])
         return _at(state, who, (node.number, (), ()))

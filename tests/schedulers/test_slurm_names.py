@@ -78,13 +78,22 @@ def test_a_line_break_in_a_name(header: str, name: str) -> None:
 
 
 def test_a_line_break_in_a_name_that_comes_first() -> None:
-    """What is left of the break belongs to nothing that is needed."""
+    """What is left of the break could be all that is left of a record, so it is told; the record itself is whole."""
     data = lines(
         FIRST, put(FIRST, JobIDRaw="1"), put(FIRST, JobIDRaw="2", JobName="new\nline"), put(FIRST, JobIDRaw="3")
     )
     found = items(data)
     assert [job.job for job in jobs(found)] == ["1", "2", "3"]
-    assert reasons(found) == ["job", "job", "continued", "job"]
+    assert reasons(found) == ["job", "rejected", "job", "job"]
+
+
+def test_a_cut_record_is_told_where_the_name_comes_first() -> None:
+    """The next record reads well with it and without it, but it was one itself."""
+    found = items(lines(FIRST, put(FIRST, JobIDRaw="1"), put(FIRST, JobIDRaw="2")[:50], put(FIRST, JobIDRaw="3")))
+    assert reasons(found) == ["job", "rejected", "job"]
+    found = items(lines(f"{TWO}|WorkDir", f"{put(TWO)}|/", put(TWO, JobIDRaw="2")[:50], f"{put(TWO)}|/"))
+    assert reasons(found)[:2] == ["job", "rejected"] or reasons(found) == ["job", "rejected", "rejected"]
+    assert len(found) == 3
 
 
 def test_the_text_of_a_joined_record_is_all_its_lines() -> None:
