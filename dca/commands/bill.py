@@ -85,6 +85,8 @@ def _user_names(book: Book, project: Project, sums: list[Sum]) -> dict[str, str]
 def _by_day(days: list[Day], sums: list[Sum], names: Mapping[str, str]) -> list[dict[str, Any]]:
     activity: dict[int, list[dict[str, Any]]] = {}
     for row in sums:
+        if not any(row.sums):  # jobs that were taken back, or took no time
+            continue
         line = {"user": names[row.group[0]], "hours": figures.hours(row.sums[0]), "cost": Decimal(row.sums[1])}
         activity.setdefault(row.day, []).append(line)
     return [{"date": days[number].date, "activity": lines} for number, lines in sorted(activity.items())]

@@ -147,15 +147,17 @@ class Batch:
         found = self.projects[account]
         if isinstance(found, str):
             return Outcome(job, found, 0, 0)
-        member = self._member(found, job.user)
-        if member is None:
-            return Outcome(job, f"user {names.shown(job.user)} was never in project {names.shown(job.account)}", 0, 0)
-        usage = self._usage(job, key, member.user)
+        usage = self._usage(job, key)
         known = self.charged.get(key)
         if known is not None:
             return Outcome(job, KNOWN if _same(known, usage, account) else CHANGED, 0, 0)
+        member = self._member(found, job.user)
+        if member is None:
+            return Outcome(job, f"user {names.shown(job.user)} was never in project {names.shown(job.account)}", 0, 0)
         booking = self.book.booking(charge_id(self.owner, key, self.generations.get(key, 0) + 1))
-        hold = self.holds.pop(key, None)
+        if usage.billed_seconds > names.SECONDS_MAX:
+            return Outcome(job, f"the job's {usage.billed_seconds} billed seconds are more than {names.SECONDS_MAX}", 0, 0)
+        hold = self.holds.get(key)
         if hold is not None and hold.project != account:
             hold = None
         accounts = Accounts(self.tenant, found.project)
@@ -166,6 +168,7 @@ class Batch:
         self.book.add(transaction)
         if settled is not None:
             self.book.put(settled)
+            del self.holds[key]
         self.count += CHANGES_OF_A_JOB if settled is not None else 1
         return Outcome(job, CHARGED, transaction.billed_seconds, transaction.cost)
 
@@ -179,9 +182,9 @@ class Batch:
             self.count += 1
         return member
 
-    def _usage(self, job: Job, key: str, user: str) -> Usage:
+    def _usage(self, job: Job, key: str) -> Usage:
         return Usage(
-            user=user,
+            user=folded(job.user),
             job=key,
             batch=self.manner.batch,
             source=IMPORT,

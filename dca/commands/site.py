@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dca import config
 from dca.core import clock, names
-from dca.core.errors import RefusedError, UsageError
+from dca.core.errors import DcaError, RefusedError, UsageError
 from dca.core.model import GLOBAL_STREAM
 
 if TYPE_CHECKING:
@@ -42,9 +42,7 @@ def setup(
     if session.dry_run:
         done.append(f"would set up {session.place}")
     else:
-        made = session.store.setup()
-        written = session.write_config()  # not before: a config would keep the name of a store that cannot be set up
-        done += [f"wrote the config {written}", *made] if written else made
+        done += _make(session)
     site = session.decide(
         WORDS,
         lambda book: _settle(book, names_, timezone, cluster),
@@ -52,6 +50,18 @@ def setup(
         details=_details(names_, timezone, cluster),
     )
     return {"store": session.place, "done": done, "site": site}
+
+
+def _make(session: Session) -> list[str]:
+    """Write the config and make the store; a store that cannot be made leaves no config that names it."""
+    written = session.write_config()
+    try:
+        made = session.store.setup()
+    except DcaError:
+        if written is not None:
+            written.unlink(missing_ok=True)
+        raise
+    return [f"wrote the config {written}", *made] if written is not None else made
 
 
 def _check(names_rule: str | None, timezone: str | None, cluster: str | None) -> None:

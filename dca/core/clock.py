@@ -142,7 +142,7 @@ def local_seconds(text: str, zone_name: str) -> int:
             begin = _hour_begin(hour, zone_name)
         except ValueError:
             begin = None
-        if begin is not None:
+        if begin is not None and begin > 0:
             return begin // SECOND + int(minute) * 60 + int(second)
     return instant(text, zone_name) // SECOND
 

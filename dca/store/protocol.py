@@ -226,10 +226,11 @@ class View:
             raise Missing(keys=missing)
 
     def record(self, key: Key) -> Any:
-        """Return a record that was read: the later entries' word goes first."""
-        if key in self.overlay:
-            return self.overlay[key]
+        """Return a record that was read: the later entries' word goes first, unless it is about an earlier claim."""
         found = self.documents[key]
+        later = self.overlay.get(key)
+        if later is not None and not (found and isinstance(later, Claim) and found.record.generation > later.generation):
+            return later
         if found is None:
             return DEFAULT_SITE if key == (SITE, SITE_ID) else None
         return found.record
@@ -331,9 +332,11 @@ class View:
         for kind, record, _ in entry.changes:
             if isinstance(record, (Project, Claim)):
                 self.follow(record)
-            if not isinstance(record, Claim) or record.tenant == self.routes[record.id]:
+            if not isinstance(record, Claim):
                 self.overlay[kind, record.id] = record
                 self.documents.setdefault((kind, record.id), None)
+            elif record.generation == self.ranks[record.id]:
+                self.overlay[kind, record.id] = record  # but its document may be of a later generation: read it too
         self._add(entry.stream, entry.head, entry)
 
     def pass_over(self, stream: str, document: dict[str, Any]) -> None:
@@ -546,19 +549,16 @@ def write(
 
 
 def _claim(claim: Claim) -> Steps[bool]:
-    """Claim a project name; tell whether it is the tenant's now."""
+    """Claim a project name that was free; tell whether it was. If not, the decision was made too early."""
     status = yield Create(CLAIM, claim.id, claim)
     while status == TIMED_OUT:
         if (yield Clock()) <= 0:
             raise BusyError("the store did not answer in time; nothing was changed, try again.")
         yield Sleep(YOUNG_SECONDS)
         status = yield Create(CLAIM, claim.id, claim)
-    if status == CREATED:
-        return True
     if status == DENIED:
         raise DeniedError("these credentials may not create projects; nothing was changed.")
-    (found,) = yield Get(((CLAIM, claim.id),))
-    return found is not None and found.record.tenant == claim.tenant
+    return bool(status == CREATED)
 
 
 def _commit(entry: Entry) -> Steps[bool]:

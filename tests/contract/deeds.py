@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from dca.core import ledger, money
 from dca.core.clock import HOUR
@@ -38,7 +39,7 @@ from dca.store.port import Decision, Draft, Query, Reader, Sums
 from dca.store.schema import ASSOCIATION, CLAIM, HOLD, KEY, PAYMENT, PROJECT, RATE, SITE, TENANT, TRANSACTION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dca.core.model import Record
 
@@ -60,17 +61,19 @@ PERMITTED: dict[str, tuple[str, ...]] = {
 _commits = count(1)
 
 
-class Deed(NamedTuple):
+@dataclass(frozen=True)
+class Deed:
     """A decision with the commit id that it keeps over all attempts."""
 
     words: str
     stream: str
-    commit: str
+    decision: Callable[..., Decision]
     arguments: tuple[Any, ...]
+    commit: str
 
     def __call__(self, reader: Reader) -> Decision:
         """Decide."""
-        return _DECISIONS[self.words](self, reader, *self.arguments)
+        return self.decision(self, reader, *self.arguments)
 
     def drafted(
         self,
@@ -117,49 +120,59 @@ _KINDS: dict[type, str] = {
 }
 
 
-def deed(words: str, stream: str, *arguments: Any) -> Deed:
+def deed(words: str, stream: str, decision: Callable[..., Decision], *arguments: Any) -> Deed:
     """Return a decision with a commit id of its own."""
-    return Deed(words, stream, f"c{next(_commits)}", arguments)
+    return Deed(words, stream, decision, arguments, f"c{next(_commits)}")
 
 
 def add_tenant(name: str, credit: int = 0) -> Deed:
     """Add a tenant."""
-    return deed("tenant add", tenant_stream(name.lower()), name, credit)
+    return deed("tenant add", tenant_stream(name.lower()), _add_tenant, name, credit)
 
 
 def pay(tenant: str, amount: int, reference: str = "", key: str = "") -> Deed:
     """Take money from a tenant."""
-    return deed("tenant payment", tenant_stream(tenant), tenant, amount, reference, key)
+    return deed("tenant payment", tenant_stream(tenant), _pay, tenant, amount, reference, key)
+
+
+def pay_many(tenant: str, payments: int) -> Deed:
+    """Take many payments of one micro-dollar in one entry, each with a reference of its own."""
+    return deed("tenant payment", tenant_stream(tenant), _pay_many, tenant, payments)
+
+
+def claim_name(tenant: str, project: str) -> Deed:
+    """Claim a project name without using it, as a command does that stops half-way; it takes a payment instead."""
+    return deed("tenant payment", tenant_stream(tenant), _claim_name, tenant, project)
 
 
 def add_project(tenant: str, project: str, balance: int = 0) -> Deed:
     """Add a project, with a part of the tenant's balance."""
-    return deed("project add", tenant_stream(tenant), tenant, project, balance)
+    return deed("project add", tenant_stream(tenant), _add_project, tenant, project, balance)
 
 
 def release_name(tenant: str, project: str, to: str) -> Deed:
     """Let another tenant have a project name that this one claimed and never used."""
-    return deed("project release", tenant_stream(tenant), tenant, project, to)
+    return deed("project release", tenant_stream(tenant), _release_name, tenant, project, to)
 
 
 def add_user(tenant: str, project: str, user: str) -> Deed:
     """Add a user to a project."""
-    return deed("user add", tenant_stream(tenant), tenant, project, user)
+    return deed("user add", tenant_stream(tenant), _add_user, tenant, project, user)
 
 
 def set_rate(rate: int) -> Deed:
     """Set the rate of the whole site."""
-    return deed("rate set", GLOBAL_STREAM, rate)
+    return deed("rate set", GLOBAL_STREAM, _set_rate, rate)
 
 
 def reserve(tenant: str, project: str, seconds: int, job: str) -> Deed:
     """Set money aside for a job."""
-    return deed("transaction reservebudget", tenant_stream(tenant), tenant, project, seconds, job)
+    return deed("transaction reservebudget", tenant_stream(tenant), _reserve, tenant, project, seconds, job)
 
 
 def charge(tenant: str, project: str, user: str, seconds: int, *, end: int = NOW, job: str = "") -> Deed:
     """Charge a job and settle its hold."""
-    return deed("transaction charge", tenant_stream(tenant), tenant, project, user, seconds, end, job)
+    return deed("transaction charge", tenant_stream(tenant), _charge, tenant, project, user, seconds, end, job)
 
 
 def _add_tenant(self: Deed, reader: Reader, name: str, credit: int) -> Decision:
@@ -186,6 +199,25 @@ def _pay(self: Deed, reader: Reader, tenant: str, amount: int, reference: str, k
     payment = Payment(booked_id(self.stream, seq, 0), self.stream, seq, tenant, amount, reference, NOW)
     after = ledger.pay(before, amount)
     return self.drafted(reader, [(after, before), (payment, None), *changes], answer=after)
+
+
+def _pay_many(self: Deed, reader: Reader, tenant: str, payments: int) -> Decision:
+    (before,) = reader.get(TENANT, [tenant])
+    seq = reader.end(self.stream).seq + 1
+    many = [
+        Payment(booked_id(self.stream, seq, number), self.stream, seq, tenant, 1, f"{seq}/{number}", NOW)
+        for number in range(payments)
+    ]
+    after = ledger.pay(before, payments)
+    return self.drafted(reader, [(after, before), *((one, None) for one in many)], answer=after)
+
+
+def _claim_name(self: Deed, reader: Reader, tenant: str, project: str) -> Decision:
+    (before,) = reader.get(TENANT, [tenant])
+    seq = reader.end(self.stream).seq + 1
+    payment = Payment(booked_id(self.stream, seq, 0), self.stream, seq, tenant, 1, "", NOW)
+    after = ledger.pay(before, 1)
+    return self.drafted(reader, [(after, before), (payment, None)], answer=after, claim=Claim(project, tenant, 1))
 
 
 def _add_project(self: Deed, reader: Reader, tenant: str, name: str, balance: int) -> Decision:
@@ -260,20 +292,8 @@ def _charge(
     return self.drafted(reader, changes, answer=transaction)
 
 
-_DECISIONS: dict[str, Any] = {
-    "tenant add": _add_tenant,
-    "tenant payment": _pay,
-    "project add": _add_project,
-    "project release": _release_name,
-    "user add": _add_user,
-    "rate set": _set_rate,
-    "transaction reservebudget": _reserve,
-    "transaction charge": _charge,
-}
-
-
 def begin() -> list[Deed]:
-    """Return deeds that begin small books: a rate, two tenants with money, three projects with users, a hold, charges."""
+    """Return deeds that begin small books: a rate, two tenants with money, three projects, users, a hold, charges."""
     return [
         set_rate(3_600_000),
         add_tenant("Acme", credit=50),

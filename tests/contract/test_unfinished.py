@@ -1,4 +1,4 @@
-"""A writer that stops after each single operation: everybody sees all of its change or nothing, and the next one ends it.
+"""A writer that stops after each single operation: everybody sees all of its change or nothing, the next one ends it.
 
 The store in memory says what "all" and "nothing" look like.
 """
@@ -161,6 +161,7 @@ def test_a_claim_that_was_left_is_idle(server: BookServer, store: ElasticStore) 
 
 
 def test_its_own_tenant_uses_a_claim_that_was_left(server: BookServer, store: ElasticStore) -> None:
+    """As if nothing had happened."""
     prepare(server, store)
     stop_at_create(store, deeds.add_project("acme", "omega"))
     deed = deeds.add_project("acme", "omega")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ def pay_often(place: Place, tenant: str, number: int) -> list[int]:
     store = opened(place)
     booked = []
     for step in range(PAYMENTS):
-        decision = store.write(deeds.pay(tenant, 10**step)._replace(commit=f"{number}/{step}"))
+        decision = store.write(replace(deeds.pay(tenant, 10**step), commit=f"{number}/{step}"))
         assert decision.draft is not None
         booked.append(decision.draft.changes[1].record.seq)  # type: ignore[union-attr]
     if not isinstance(place, MemoryStore):
@@ -71,6 +72,7 @@ def pay_often(place: Place, tenant: str, number: int) -> list[int]:
 
 
 def test_writers_to_one_tenant_do_not_lose_each_others_changes(place: Place) -> None:
+    """Each entry is one of theirs, in one unbroken chain."""
     store = opened(place)
     store.write(deeds.add_tenant("acme"))
     with executor(place) as writers:
@@ -88,6 +90,7 @@ def test_writers_to_one_tenant_do_not_lose_each_others_changes(place: Place) -> 
 
 
 def test_writers_to_several_tenants_get_along(place: Place) -> None:
+    """Each tenant has a stream of its own."""
     store = opened(place)
     tenants = [f"tenant{number}" for number in range(WRITERS)]
     for tenant in tenants:
@@ -110,6 +113,7 @@ def add_project(place: Place, tenant: str) -> str:
 
 
 def test_a_project_name_goes_to_one_of_those_who_want_it(place: Place) -> None:
+    """The others are told."""
     store = opened(place)
     tenants = [f"tenant{number}" for number in range(WRITERS)]
     for tenant in tenants:
@@ -124,6 +128,7 @@ def test_a_project_name_goes_to_one_of_those_who_want_it(place: Place) -> None:
 
 
 def test_readers_never_see_half_a_change(place: Place) -> None:
+    """While two writers charge the same tenant."""
     store = opened(place)
     for deed in deeds.begin():
         store.write(deed)

@@ -45,7 +45,8 @@ def said(address: Address, question: Callable[[Reader], Any] = look, wait_second
         store.read(question)
     sentence = error.value.sentence
     assert SECRET not in sentence + repr(address)
-    assert sentence.endswith(".") and "\n" not in sentence
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
     return error.value
 
 
@@ -73,11 +74,13 @@ def test_an_address_is_read_as_people_write_it() -> None:
     "host", ["es1:9200", "ftp://es1:9200", "http://es1", "http://:9200", "http://es1:port", "http://[::1:9200", ""]
 )
 def test_what_is_no_address_is_refused(host: str) -> None:
+    """Before anything is sent."""
     with pytest.raises(UsageError, match="is no address of an Elasticsearch"):
         Address.parse([host])
 
 
 def test_a_bad_address_does_not_show_its_password() -> None:
+    """Although it shows the address."""
     with pytest.raises(UsageError) as error:
         Address.parse([f"http://ann:{SECRET}@es1"])
     assert SECRET not in error.value.sentence
@@ -85,11 +88,13 @@ def test_a_bad_address_does_not_show_its_password() -> None:
 
 @pytest.mark.parametrize("prefix", ["Site-", "a*", "a,b", "-a", "a b", "../x", "a" * 101])
 def test_a_prefix_that_cannot_begin_the_name_of_an_index_is_refused(prefix: str) -> None:
-    with pytest.raises(UsageError, match="prefix .* cannot be used"):
+    """Nor one that would mean several indices."""
+    with pytest.raises(UsageError, match=r"prefix .* cannot be used"):
         ElasticStore(Address(("http://es1:9200",), prefix=prefix), PERMITTED)
 
 
 def test_a_ca_file_that_is_none_is_named(tmp_path: Path) -> None:
+    """Whether it is missing or holds no certificate."""
     empty = tmp_path / "empty.pem"
     empty.touch()
     for path in (tmp_path / "none.pem", empty):
@@ -101,6 +106,7 @@ def test_a_ca_file_that_is_none_is_named(tmp_path: Path) -> None:
 
 
 def test_nothing_listens() -> None:
+    """The whole sentence."""
     url = f"http://127.0.0.1:{free_port()}"
     error = said(Address((url,), "ann", SECRET))
     assert isinstance(error, UnreachableError)
@@ -111,6 +117,7 @@ def test_nothing_listens() -> None:
 
 
 def test_an_unknown_name() -> None:
+    """The name is shown."""
     error = said(Address(("http://es.invalid:9200",)))
     assert "the name in http://es.invalid:9200 is not known" in error.sentence
 
@@ -155,6 +162,7 @@ def serving(directory: Path, context: ssl.SSLContext | None = None) -> Iterator[
 
 
 def test_a_web_server_is_no_elasticsearch(tmp_path: Path) -> None:
+    """Even if it answers."""
     with serving(tmp_path) as url:
         error = said(Address((url,)))
     assert f"{url} is not an Elasticsearch" in error.sentence
@@ -200,12 +208,11 @@ def test_an_answer_that_cannot_be_read(answer: bytes) -> None:
 def certified(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """Return an HTTPS server, and its certificate, which it signed itself."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-        + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
+    command = (
+        f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost "
+        f"-addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {certificate}"
     )
+    subprocess.run(command.split(), check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with serving(tmp_path, context) as url:
@@ -213,11 +220,13 @@ def certified(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def test_a_certificate_that_nobody_vouches_for(certified: tuple[str, Path]) -> None:
+    """The config can name who does."""
     error = said(Address((certified[0],), "ann", SECRET))
     assert "is not trusted (self-signed certificate); name its authority (ca_file)" in error.sentence
 
 
 def test_a_certificate_with_another_fingerprint(certified: tuple[str, Path]) -> None:
+    """The config names one that does not fit."""
     error = said(Address((certified[0],), fingerprint="00" * 32))
     assert "does not have the fingerprint that the config names" in error.sentence
 
@@ -233,11 +242,13 @@ def test_a_certificate_that_the_config_vouches_for(certified: tuple[str, Path]) 
 
 
 def test_https_where_http_is_spoken(emptied_server: BookServer) -> None:
+    """The next step is in the sentence."""
     url = emptied_server.address.hosts[0].replace("http://", "https://")
     assert f"{url} does not speak TLS; write http://" in said(Address((url,))).sentence
 
 
 def test_http_where_https_is_spoken(certified: tuple[str, Path]) -> None:
+    """The next step is in the sentence."""
     error = said(Address((certified[0].replace("https://", "http://"),)), wait_seconds=1)
     assert "if it speaks TLS, write https:// in its address" in error.sentence
 
@@ -257,13 +268,16 @@ def test_the_next_host_is_asked_when_one_is_down(emptied_server: BookServer) -> 
 def test_the_next_host_is_asked_when_one_is_silent(emptied_server: BookServer) -> None:
     """Readers do not wait for it to the end, nor do writers."""
     server = emptied_server.server
-    with proxy(server.host, server.port, Fault("", times=FOR_EVER, reaches=False, seconds=30)) as silent:
-        with emptied_server.store(silent.url, *emptied_server.address.hosts, wait_seconds=8) as store:
-            store.write(deeds.add_tenant("acme"))
-            assert store.write(deeds.pay("acme", 5)).answer.balance == 5
+    with (
+        proxy(server.host, server.port, Fault("", times=FOR_EVER, reaches=False, seconds=30)) as silent,
+        emptied_server.store(silent.url, *emptied_server.address.hosts, wait_seconds=8) as store,
+    ):
+        store.write(deeds.add_tenant("acme"))
+        assert store.write(deeds.pay("acme", 5)).answer.balance == 5
 
 
 def test_all_hosts_are_named_when_all_are_down() -> None:
+    """Each was tried."""
     hosts = tuple(f"http://127.0.0.1:{free_port()}" for _ in range(3))
     assert f"nothing answers at {', '.join(hosts)}" in said(Address(hosts)).sentence
 
@@ -272,6 +286,7 @@ def test_all_hosts_are_named_when_all_are_down() -> None:
 
 
 def test_a_wrong_password(emptied_server: BookServer) -> None:
+    """The whole sentence."""
     error = said(emptied_server.address._replace(password=SECRET))
     host = emptied_server.address.hosts[0]
     assert isinstance(error, UnreachableError)
@@ -281,16 +296,19 @@ def test_a_wrong_password(emptied_server: BookServer) -> None:
 
 
 def test_a_wrong_api_key(emptied_server: BookServer) -> None:
+    """It is not shown."""
     error = said(emptied_server.address._replace(username="", password="", api_key=f"id:{SECRET}"))
     assert "does not accept the API key" in error.sentence
 
 
 def test_no_credentials(emptied_server: BookServer) -> None:
+    """Where the server wants some."""
     error = said(emptied_server.address._replace(username="", password=""))
     assert "does not accept callers without a user or an API key" in error.sentence
 
 
 def test_no_books(clean_server: BookServer) -> None:
+    """The next step is in the sentence."""
     error = said(clean_server.address)
     assert isinstance(error, UnreachableError)
     assert f"there are no books at {clean_server.address.hosts[0]} whose names begin with" in error.sentence
@@ -323,6 +341,7 @@ def limited(emptied_server: BookServer, prefix: str) -> Callable[..., Address]:
 
 
 def test_a_user_who_may_not_read(limited: Callable[..., Address]) -> None:
+    """The missing privilege is in the sentence."""
     error = said(limited(["read"], "project"))
     assert isinstance(error, DeniedError)
     assert "may not read the books" in error.sentence
@@ -338,6 +357,7 @@ def test_a_user_who_may_not_refresh(limited: Callable[..., Address]) -> None:
 
 
 def test_a_user_who_may_only_read_changes_nothing(limited: Callable[..., Address]) -> None:
+    """The log turns the entry away."""
     with closing(ElasticStore(limited(["read"]), PERMITTED)) as store:
         with pytest.raises(DeniedError, match="may not write to the log; nothing was changed"):
             store.write(deeds.add_tenant("acme"))
@@ -374,6 +394,7 @@ ADDRESS = Address(("http://es1:9200",), username="ann", password=SECRET)
     ],
 )
 def test_bad_answers(status: int, body: Any, error: type[DcaError], sentence: str) -> None:
+    """Each is a kind of error of ours, with what happened and where."""
     found = refusal(Answer(status, body, "http://es1:9200"), "search", ADDRESS)
     assert type(found) is error
     assert "http://es1:9200" in found.sentence

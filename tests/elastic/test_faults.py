@@ -1,4 +1,4 @@
-"""Requests and answers that get lost, servers that are overloaded, items that fail: every change counts exactly once."""
+"""Requests and answers that get lost, overloaded servers, items that fail: every change counts exactly once."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_a_blocked_index_changes_nothing(emptied_server: BookServer) -> None:
         store.write(deeds.add_tenant("acme"))
         emptied_server.must("PUT", f"/{emptied_server.index('log')}/_settings", {"index.blocks.write": True})
         try:
-            with pytest.raises(UnreachableError, match="blocked it .* disks are full"):
+            with pytest.raises(UnreachableError, match=r"blocked it .* disks are full"):
                 store.write(deeds.pay("acme", 5))
         finally:
             emptied_server.must("PUT", f"/{emptied_server.index('log')}/_settings", {"index.blocks.write": None})
@@ -204,6 +204,7 @@ def test_a_document_that_never_fits_ends_in_time(shaky: Proxy, store: ElasticSto
 
 
 def test_a_command_that_may_not_write_the_log_is_denied(shaky: Proxy, store: ElasticStore) -> None:
+    """And has changed nothing."""
     shaky.faults.append(
         Fault(LOG, status=403, body={"error": {"type": "security_exception", "reason": "no"}}, reaches=False)
     )
@@ -228,6 +229,7 @@ def test_part_of_an_answer_is_none(shaky: Proxy, store: ElasticStore, path: str,
 
 @pytest.mark.parametrize("path", [GET, SEARCH, REFRESH])
 def test_readers_wait_no_longer_than_they_may(emptied_server: BookServer, shaky: Proxy, path: str) -> None:
+    """And do not ask without a pause."""
     shaky.faults.append(Fault(path, status=503, times=FOR_EVER))
     with emptied_server.store(shaky.url, wait_seconds=1) as store, pytest.raises(UnreachableError, match="not ready"):
         store.read(lambda reader: reader.find(Query(PAYMENT, (Condition("tenant", "eq", "acme"),))))

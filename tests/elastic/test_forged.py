@@ -129,6 +129,7 @@ def _check_listings(store: ElasticStore, server: BookServer) -> None:
 
 
 def test_several_forged_entries_in_a_row(emptied_server: BookServer, store: ElasticStore) -> None:
+    """The next writer passes over all of them."""
     model = remembered()
     for number in range(1, 6):
         emptied_server.create("log", f"t:acme:{LAST + number}", {"stream": "t:acme", "seq": LAST + number})
@@ -147,6 +148,7 @@ def test_an_entry_that_dca_could_have_written_counts(emptied_server: BookServer,
 
 
 def test_a_field_that_the_log_does_not_have_is_turned_away(emptied_server: BookServer) -> None:
+    """By Elasticsearch itself, as is a number in words."""
     said = emptied_server.create("log", "t:acme:1", {"stream": "t:acme", "seq": 1, "colour": "red"})
     assert (said.status, said.body["error"]["type"]) == (400, "strict_dynamic_mapping_exception")
     said = emptied_server.create("log", "t:acme:1", {"stream": "t:acme", "seq": "1"})

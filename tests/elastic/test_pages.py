@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dca.core.clock import Day
-from dca.core.model import Change
 from dca.core.names import CHANGES_MAX
 from dca.store import elastic_search as searches
 from dca.store.memory import MemoryStore
-from dca.store.port import Condition, Decision, Head, Query, Reader, Sum, Sums
+from dca.store.port import Condition, Head, Query, Sum, Sums
 from dca.store.schema import PAYMENT, TENANT
 from tests.contract import deeds
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from dca.store.elastic import ElasticStore
+    from dca.store.port import Reader
     from tests.elastic.server import BookServer
 
 ENTRIES = 12
@@ -27,32 +27,13 @@ PAYMENTS = ENTRIES * EACH
 """More than a page of 10,000."""
 
 
-def many(number: int) -> Callable[[Reader], Decision]:
-    """Return a deed that books as many payments as an entry can hold."""
-    deed = deeds.pay("acme", EACH)
-
-    def decide(reader: Reader) -> Decision:
-        decision = deed(reader)
-        assert decision.draft is not None
-        tenant, payment = decision.draft.changes
-        each = [
-            Change(
-                PAYMENT, payment.record._replace(id=f"acme:{number}:{one}", amount=1, reference=f"{number}/{one}"), None
-            )  # type: ignore[call-arg]
-            for one in range(EACH)
-        ]
-        return decision._replace(draft=decision.draft._replace(changes=(tenant, *each)))
-
-    return decide
-
-
 @pytest.fixture(scope="module")
 def books(lasting_server: BookServer) -> Iterator[tuple[ElasticStore, MemoryStore]]:
     """Return large books, and the same in memory."""
     lasting_server.empty()
     model = MemoryStore()
     with lasting_server.store(wait_seconds=120) as store:
-        for deed in [deeds.add_tenant("acme"), *map(many, range(2, 2 + ENTRIES))]:
+        for deed in [deeds.add_tenant("acme"), *(deeds.pay_many("acme", EACH) for _ in range(ENTRIES))]:
             store.write(deed)
             model.write(deed)
         yield store, model
@@ -67,6 +48,7 @@ def same(books: tuple[ElasticStore, MemoryStore], question: Callable[[Reader], A
 
 
 def test_more_than_a_page(books: tuple[ElasticStore, MemoryStore]) -> None:
+    """From one point in time, in any order, from any mark."""
     found = same(books, lambda reader: reader.find(Query(PAYMENT, order=("-reference", "id"), limit=20_000)))
     assert len(found) == PAYMENTS
     assert len(same(books, lambda reader: reader.find(Query(PAYMENT, limit=10_000)))) == 10_000
@@ -76,12 +58,14 @@ def test_more_than_a_page(books: tuple[ElasticStore, MemoryStore]) -> None:
 
 
 def test_more_ids_than_are_read_at_once(books: tuple[ElasticStore, MemoryStore]) -> None:
+    """In the order asked for."""
     ids = [f"acme:{2 + number % ENTRIES}:{number}" for number in range(2_500)]
     found = same(books, lambda reader: reader.get(PAYMENT, ids))
     assert sum(record is not None for record in found) == EACH
 
 
 def test_more_values_than_a_condition_takes_at_once(books: tuple[ElasticStore, MemoryStore]) -> None:
+    """They are asked for in parts."""
     wanted = tuple(f"{number}/{one}" for number in range(70) for one in range(EACH))
     query = Query(PAYMENT, (Condition("reference", "in", wanted),), limit=20_000)
     assert len(wanted) > searches.TERMS_MAX
@@ -89,11 +73,13 @@ def test_more_values_than_a_condition_takes_at_once(books: tuple[ElasticStore, M
 
 
 def test_more_groups_than_a_page(books: tuple[ElasticStore, MemoryStore]) -> None:
+    """All of them are added up."""
     rows = same(books, lambda reader: reader.sums(Sums(PAYMENT, "t:acme", (), ("reference",), ("amount", "seq"))))
     assert len(rows) == PAYMENTS > 2 * searches.GROUPS_MAX
 
 
 def test_entries_are_read_from_any_place(books: tuple[ElasticStore, MemoryStore]) -> None:
+    """Up to the last."""
     store, model = books
     for first, limit in ((1, 1000), (3, 2), (13, 5), (14, 5)):
         listed = [entry._replace(author="") for entry in store.entries("t:acme", first, limit)]
@@ -160,6 +146,7 @@ def test_sums_that_a_double_may_have_rounded_are_told(
     count: int,
     exact: bool,  # noqa: FBT001 -- a row of the table
 ) -> None:
+    """They are added up anew, in whole numbers."""
     stats = {"count": count, "min": least, "max": most, "sum": total}
     bucket = {"key": {"by0": "x"}, "doc_count": count, "of0": stats}
     rows = searches.sum_rows(REQUEST, None, {"aggregations": {"rows": {"buckets": [bucket]}}})
@@ -167,6 +154,7 @@ def test_sums_that_a_double_may_have_rounded_are_told(
 
 
 def test_records_after_the_head_are_left_out() -> None:
+    """They are added from the log."""
     clauses = searches.sums_filter(REQUEST, Head(7, "", 0))
     assert {"range": {"seq": {"lte": 7}}} in clauses
     assert {"term": {"stream": "t:acme"}} in clauses

@@ -62,6 +62,7 @@ def test_files_are_as_the_record_kinds_make_them() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_files_have_a_place_for_each_field(name: str) -> None:
+    """Of the right type; and none for anything else."""
     loaded = indices.load(name)
     assert loaded["mappings"]["dynamic"] == "strict"
     assert loaded["settings"]["index"]["translog"]["durability"] == "request"
@@ -79,6 +80,7 @@ def test_files_have_a_place_for_each_field(name: str) -> None:
 
 
 def test_setup_makes_everything_once(clean_server: BookServer, store: ElasticStore) -> None:
+    """And changes nothing when it is run again."""
     done = store.setup()
     assert len(done) == 1 + len(NAMES)
     assert f"created the index {clean_server.index(TENANT)} with the alias {clean_server.prefix}tenant" in done
@@ -99,6 +101,7 @@ def test_setup_makes_everything_once(clean_server: BookServer, store: ElasticSto
 
 
 def test_setup_goes_on_where_it_was_stopped(clean_server: BookServer, store: ElasticStore) -> None:
+    """It makes what is missing."""
     store.setup()
     clean_server.must("DELETE", f"/{clean_server.index('hold')},{clean_server.index(LOG)}")
     clean_server.must("DELETE", f"/_ingest/pipeline/{clean_server.prefix}dca-author")
@@ -136,6 +139,7 @@ def test_books_beside_books(clean_server: BookServer, store: ElasticStore) -> No
 
 
 def test_an_index_of_others_with_the_name_of_an_alias(clean_server: BookServer, store: ElasticStore) -> None:
+    """It stays."""
     clean_server.must("PUT", f"/{clean_server.prefix}payment")
     refused(
         clean_server, store, f"the index {clean_server.prefix}payment ", "nothing was changed", "a prefix of its own"
@@ -143,12 +147,14 @@ def test_an_index_of_others_with_the_name_of_an_alias(clean_server: BookServer, 
 
 
 def test_an_alias_of_others(clean_server: BookServer, store: ElasticStore) -> None:
+    """It stays."""
     other = f"{clean_server.prefix}other"
     clean_server.must("PUT", f"/{other}", {"aliases": {f"{clean_server.prefix}log": {}}})
     refused(clean_server, store, f"the index {other} ", f"has the name {clean_server.prefix}log")
 
 
 def test_an_alias_of_ours_on_another_index_of_ours(clean_server: BookServer, store: ElasticStore) -> None:
+    """Writes would go astray."""
     store.setup()
     alias = f"{clean_server.prefix}hold"
     clean_server.must("PUT", f"/{clean_server.index('rate')}/_alias/{alias}")
@@ -156,6 +162,7 @@ def test_an_alias_of_ours_on_another_index_of_ours(clean_server: BookServer, sto
 
 
 def test_an_index_of_others_with_the_name_of_an_index(clean_server: BookServer, store: ElasticStore) -> None:
+    """It stays."""
     clean_server.must("PUT", f"/{clean_server.index('key')}")
     refused(clean_server, store, f"the index {clean_server.index('key')} ", "was not made by dca")
 
@@ -169,6 +176,7 @@ def test_another_mapping(clean_server: BookServer, store: ElasticStore) -> None:
 
 
 def test_commits_that_the_disk_may_lose(clean_server: BookServer, store: ElasticStore) -> None:
+    """The sentence says what to set."""
     store.setup()
     setting = {"index.translog.durability": "async"}
     clean_server.must("PUT", f"/{clean_server.index(LOG)}/_settings", setting)
@@ -176,6 +184,7 @@ def test_commits_that_the_disk_may_lose(clean_server: BookServer, store: Elastic
 
 
 def test_pipelines_that_change_the_books(clean_server: BookServer, store: ElasticStore) -> None:
+    """At the beginning or at the end."""
     store.setup()
     mine = f"{clean_server.prefix}mine"
     clean_server.must("PUT", f"/_ingest/pipeline/{mine}", PIPELINE)
@@ -189,12 +198,14 @@ def test_pipelines_that_change_the_books(clean_server: BookServer, store: Elasti
 
 
 def test_a_pipeline_of_others(clean_server: BookServer, store: ElasticStore) -> None:
+    """It stays."""
     name = f"{clean_server.prefix}dca-author"
     clean_server.must("PUT", f"/_ingest/pipeline/{name}", {"processors": []})
     refused(clean_server, store, f"the ingest pipeline {name} ", "was not made by dca")
 
 
 def test_a_server_that_is_too_old(clean_server: BookServer) -> None:
+    """The sentence names both versions."""
     answer = {"version": {"number": "7.17.28"}}
     server = clean_server.server
     with (
@@ -204,14 +215,18 @@ def test_a_server_that_is_too_old(clean_server: BookServer) -> None:
         refused(clean_server, store, "runs Elasticsearch 7.17.28; dca needs 8.19 or newer", error=UnreachableError)
 
 
-def test_an_administrator_without_the_privileges(clean_server: BookServer, store: ElasticStore) -> None:
+def test_an_administrator_without_the_privileges(clean_server: BookServer) -> None:
+    """Nothing is made by halves."""
     role = {"cluster": ["monitor"], "indices": [{"names": [f"{clean_server.prefix}*"], "privileges": ["read"]}]}
     clean_server.must("PUT", f"/_security/role/{clean_server.prefix}role", role)
     user = {"password": "a-password", "roles": [f"{clean_server.prefix}role"]}
     clean_server.must("PUT", f"/_security/user/{clean_server.prefix}user", user)
-    with clean_server.store(username=f"{clean_server.prefix}user", password="a-password") as poor:
-        with pytest.raises(DcaError, match=f"{clean_server.prefix}user may not set up the books"):
-            poor.setup()
+    name = f"{clean_server.prefix}user"
+    with (
+        clean_server.store(username=name, password="a-password") as store,
+        pytest.raises(DcaError, match=f"{name} may not set up the books"),
+    ):
+        store.setup()
     assert present(clean_server)[0] == {}
 
 
@@ -239,6 +254,7 @@ def test_security_that_is_switched_off(clean_server: BookServer, store: ElasticS
 
 
 def test_a_log_without_a_second_copy(clean_server: BookServer) -> None:
+    """It is told each time."""
     server = clean_server.server
     nodes = Fault("_cluster/health", status=200, body={"number_of_data_nodes": 3}, times=FOR_EVER)
     with proxy(server.host, server.port, nodes) as large, clean_server.store(large.url) as store:
@@ -260,6 +276,7 @@ def test_a_caller_is_known_by_the_name_that_elasticsearch_has(clean_server: Book
 
 
 def test_wipe_leaves_nothing_of_ours_and_all_of_others(clean_server: BookServer, store: ElasticStore) -> None:
+    """And new books begin empty."""
     store.setup()
     store.write(deeds.add_tenant("acme"))
     clean_server.must("PUT", f"/{clean_server.prefix}tenants")
@@ -274,6 +291,7 @@ def test_wipe_leaves_nothing_of_ours_and_all_of_others(clean_server: BookServer,
 
 
 def test_wipe_refuses_what_is_not_ours(clean_server: BookServer, store: ElasticStore) -> None:
+    """And then destroys nothing."""
     clean_server.must("PUT", f"/{clean_server.index('site')}")
     before = present(clean_server)
     with pytest.raises(RefusedError, match="was not made by dca; nothing was destroyed"):

@@ -194,7 +194,7 @@ def bill_of(records: Mapping[str, Mapping[str, Any]], project: str, period: str,
             line = sums.setdefault((date(one.end), one.user), [0, 0])
             line[0] += one.billed_seconds
             line[1] += one.cost
-    lines = [Line(*who, *numbers) for who, numbers in sorted(sums.items())]
+    lines = [Line(*who, *numbers) for who, numbers in sorted(sums.items()) if any(numbers)]
     return Bill(lines, balance_after(0, 1), _sum(one for one in paid if place(one.time) == 0), balance_after(1))
 
 

@@ -168,12 +168,9 @@ class Oracle:
             return
         given = {parameter(name): value for name, value in step.options.items()}
         changed = getattr(self, "_" + step.words.replace(" ", "_"))(**given, **({"log": step.log} if step.log else {}))
-        if step.key and (changed or stream == SITE):
+        if step.key:
             self.keys[stream, step.key] = content
-            self.touch(stream)
-        elif changed and step.words in ("rate set", "setup"):
-            self.touch(SITE)
-        elif changed and stream != SITE:
+        if step.key or (changed and (stream != SITE or step.words in ("rate set", "setup"))):
             self.touch(stream)
 
     def touch(self, stream: str) -> int:
@@ -462,14 +459,16 @@ class Oracle:
         project = self._project(run.account)
         key = run._replace(cluster=run.cluster or cluster).key
         need(unit != "node-hours" or run.nodes or not run.elapsed)
+        need((project.tenant, key) not in self.charges)
+        need((project.tenant, key) not in self.charges)
         if run.user.lower() not in project.users:
             need(create)
             self._named(run.user)
             project.users[run.user.lower()] = True
             self.touch(project.tenant)
-        need((project.tenant, key) not in self.charges)
         factor = {"core-hours": run.cores, "node-hours": run.nodes, "wall-hours": 1}[unit]
         name = run.account.lower()
+        need(run.elapsed * factor <= SECONDS_MOST)
         charge = Charge(name, run.user.lower(), run.elapsed, run.elapsed * factor, "", imported=True)
         cost = self._book(charge, key, self._hold_of(name, key, None))
         self.touch(project.tenant)

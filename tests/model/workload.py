@@ -439,7 +439,7 @@ class Workload:
             {"elapsed": run.elapsed + 60, "cores": max(1, run.cores)},
             {"user": rng.choice(USERS)},
             {"account": rng.choice((*PROJECTS, "no account"))},
-            {"elapsed": 10**11, "cores": 1000},
+            {"elapsed": 10**11, "cores": rng.choice((1000, 10**9))},
         ]
         return run._replace(**rng.choice(how))
 

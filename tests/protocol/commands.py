@@ -174,15 +174,15 @@ def add_project(commit: str, name: str, tenant: str, balance: int = 0) -> Decide
     """Add a project, claiming its name."""
 
     def decide(reader: Reader) -> Decision:
-        (account,) = reader.get(TENANT, [tenant])
-        if account is None:
-            raise NotFoundError(f"there is no tenant {tenant}.")
         (existing,) = reader.get(PROJECT, [name])
         if existing is not None:
             raise RefusedError(f"project {name} exists.")
         (claim,) = reader.get(CLAIM, [name])
         if claim is not None and claim.tenant != tenant:
             raise Elsewhere(claim)
+        (account,) = reader.get(TENANT, [tenant])
+        if account is None:
+            raise NotFoundError(f"there is no tenant {tenant}.")
         project = Project(name, name, tenant, balance * MICRO, 0, 0, 0, ENABLED, NOW)
         after = ledger.add_project(account, project)
         changes = [*changed(TENANT, after.tenant, account), Change(PROJECT, project, None)]
@@ -342,6 +342,17 @@ def pay_or_found(commit: str, tenant: str) -> Decide:
         return (add_tenant(commit, tenant) if account is None else pay(commit, tenant, 1))(reader)
 
     return decide
+
+
+def figures(tenant: str) -> Question:
+    """Ask for a tenant's figures and nothing else."""
+
+    def question(reader: Reader) -> Any:
+        (account,) = reader.get(TENANT, [tenant])
+        stream = tenant_stream(tenant)
+        return ((stream, reader.end(stream).seq),), account
+
+    return question
 
 
 def balances(tenant: str, *projects: str) -> Question:

@@ -386,6 +386,6 @@ def alone(
         else:
             answer = SECONDS_LEFT if isinstance(operation, Clock) else None
         node = life.step(node, answer)
-    if node.outcome.error is not None:
-        raise node.outcome.error
+        require(node.age < AGE_MAX, f"{actor.name} goes on for ever")
+    require(node.outcome.error is None, f"{actor.name}, alone, is told: {node.outcome.error}")
     return world

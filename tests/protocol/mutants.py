@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dca.core.errors import DamagedError, DcaError
-from dca.core.model import Claim, Record, tenant_stream
+from dca.core.model import Claim, Project, Record, tenant_stream
 from dca.store import entry as entries
 from dca.store import protocol
 from dca.store.port import Head, Query, Sum, Sums, select
@@ -36,7 +36,6 @@ from tests.protocol.stage import Stage, acme, adder, founder, reader, writer
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from dca.core.model import Project
     from dca.store.port import Entry
     from dca.store.protocol import Later, Missing
 
@@ -108,8 +107,13 @@ def a_forgery(kind: str) -> Callable[[], None]:
 
 def two_tenants() -> None:
     """Two tenants want one project name."""
-    actors = adder("x", "n", "a1", "b1"), adder("y", "n", "b1", "a1")
+    actors = adder("x", "n", "a1", "b1", may_hear=["busy"]), adder("y", "n", "b1", "a1", may_hear=["busy"])
     Stage("a1", "b1").explore(*actors, luck=Luck(crashes=1))
+
+
+def two_of_one_tenant() -> None:
+    """Two writers of one tenant add the same project."""
+    Stage("a1").explore(*(adder(name, "n", "a1") for name in "xy"))
 
 
 def a_name_given_away() -> None:
@@ -125,8 +129,25 @@ def a_name_that_went_on() -> None:
     stage = Stage("a1", "b1", "c1")
     stage.before(adder("earlier", "n", "a1", "b1", "c1"), writes=1)
     stage.before(adder("taker", "n", "b1", "a1", "c1"), writes=1)
-    actors = [adder("z", "n", "c1", "a1", "b1"), adder("y", "n", "b1", "a1", "c1")]
-    stage.explore(*actors, luck=Luck(crashes=1, switches=3))
+    stage.before(adder("third", "n", "c1", "a1", "b1"), writes=3)
+    stage.explore(adder("x", "n", "a1", "b1", "c1"))
+
+
+def a_charge_of_a_name_given_away() -> None:
+    """A project is added, and charged, while another charge still takes it for the first tenant's."""
+    stage = Stage("a1", "b1")
+    stage.before(adder("earlier", "n", "a1", "b1"), writes=1)
+    stage.before(adder("taker", "n", "b1", "a1"), writes=1)
+    charges = [writer(name, commands.charge(name, "n", 5), may_hear=["not_found"]) for name in "vw"]
+    stage.explore(adder("x", "n", "b1", "a1"), *charges, luck=Luck(switches=2))
+
+
+def two_crashes_and_a_reader() -> None:
+    """A reader comes after two writers who crashed."""
+    stage = acme()
+    for name in "ab":
+        stage.before(writer(name, commands.charge(name, "p", 5)), writes=1)
+    stage.explore(reader("r", commands.figures("acme")))
 
 
 # -- what is put in the place of what ----------------------------------------------------------------------------
@@ -317,6 +338,18 @@ class KeepsDocuments(View):
         self.documents, self.overlay = documents, overlay
 
 
+class TakesAnything(View):
+    """A view that takes in a document though the head of its stream was not read before it."""
+
+    def take(self, key: protocol.Key, found: Found | None) -> None:
+        """Take in a document."""
+        if found is not None and isinstance(found.record, (Project, Claim)):
+            self.follow(found.record)
+        self.documents[key] = found
+
+    get = KeepsDocuments.get
+
+
 class FollowsTheLastClaim(View):
     """A view that goes by the claim that it met last, whichever generation that is."""
 
@@ -364,6 +397,14 @@ def claims_anything(claim: Claim) -> Steps:
     """Take a claim for granted, whoever was first."""
     yield Create(CLAIM, claim.id, claim)
     return True
+
+
+def claims_again(claim: Claim) -> Steps:
+    """Take a claim of the own tenant that was there already for as good as a new one."""
+    if (yield Create(CLAIM, claim.id, claim)) == CREATED:
+        return True
+    (found,) = yield Get(((CLAIM, claim.id),))
+    return found is not None and found.record.tenant == claim.tenant
 
 
 def settled_at_once(view: View, question: Callable[[Any], Any], permitted: entries.Permitted) -> Steps:
@@ -422,17 +463,16 @@ def unreachable() -> None:
 
 
 def refused_in_between() -> None:
-    """Somebody holds money that a payment on its way makes enough."""
-    hold = writer("a", commands.hold("a", "p", 40, "j1"), may_hear=("refused",))
-    acme(("seed-hold", commands.hold("seed-hold", "p", 20, "j0"))).explore(
-        hold, writer("b", commands.charge("b", "p", 5, "j0")), luck=Luck(crashes=1)
-    )
+    """Somebody holds money that a charge set free, which is in the log and nowhere else yet."""
+    stage = acme(("seed-hold", commands.hold("seed-hold", "p", 20, "j0")))
+    stage.before(writer("b", commands.charge("b", "p", 5, "j0")), writes=1)
+    stage.explore(writer("a", commands.hold("a", "p", 40, "j1"), may_hear=("refused",)))
 
 
 MUTANTS: dict[str, Mutant] = {
     "records are read before the head": Mutant({"_fetch": records_before_heads}, two_charges),
     "the walk is left out": Mutant({"_walk": no_walk}, lambda: two_charges(crashes=1)),
-    "the walk ends after one entry": Mutant({"_walk": walks_one_step}, lambda: two_charges(crashes=2)),
+    "the walk ends after one entry": Mutant({"_walk": walks_one_step}, two_crashes_and_a_reader),
     "the head is moved first": Mutant({"_finish": head_first}, lambda: two_charges(crashes=1)),
     "the head is moved though the own records are not written": Mutant({"_finish": head_anyhow}, a_failure),
     "the head is moved past an unfinished entry": Mutant({"_help": helps_nobody}, lambda: two_charges(crashes=1)),
@@ -454,12 +494,14 @@ MUTANTS: dict[str, Mutant] = {
     "an entry that a newer record hides is taken for fit": Mutant(
         {"_judged": stands_always}, a_forgery("records of the future")
     ),
-    "a void entry ends like a fit one": Mutant({"entries.passed": same_end}, a_forgery("records of the future")),
+    "a void entry ends like a fit one": Mutant({"entries.passed": same_end}, lambda: two_charges(crashes=1)),
     "what is appended may be there already": Mutant({"_stands": stands_always}, a_forgery("a job that is charged already")),
     "claims are not respected": Mutant({"_claim": claims_anything}, two_tenants),
+    "a claim that is there already counts as new": Mutant({"_claim": claims_again}, two_of_one_tenant),
     "a claim elsewhere is reported before the log was read": Mutant({"_settled": settled_at_once}, a_name_given_away),
     "a refusal is told before the log was read": Mutant({"_settled": refuses_at_once}, refused_in_between),
     "what was read under another tenant is kept": Mutant({"View": KeepsDocuments}, a_name_given_away),
+    "what is another tenant's is taken in": Mutant({"View": TakesAnything}, a_charge_of_a_name_given_away),
     "an older claim counts": Mutant({"View": FollowsTheLastClaim}, a_name_that_went_on),
     "a failure after the commit is told": Mutant({"_finish": fails_after_the_commit}, unreachable),
 }

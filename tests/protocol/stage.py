@@ -78,7 +78,7 @@ def adder(name: str, project: str, tenant: str, *others: str, may_hear: Sequence
         name,
         lambda: commands.adding(name, project, tenant, written),
         commits,
-        may_hear=frozenset(("refused", "busy", *may_hear)),
+        may_hear=frozenset(("refused", *may_hear)),
     )
 
 

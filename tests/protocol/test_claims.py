@@ -16,12 +16,17 @@ TENANTS = ("a1", "b1", "c1")
 
 def add(name: str, tenant: str, **options: Any) -> Actor:
     """Return somebody who adds the project n to a tenant."""
-    return adder(name, "n", tenant, *(other for other in TENANTS if other != tenant), **options)
+    others = (other for other in TENANTS if other != tenant)
+    return adder(name, "n", tenant, *others, **options)
+
+
+BUSY = ("busy",)
+"""What may be told to those who take a name from each other over and over."""
 
 
 def test_two_tenants_at_once() -> None:
     """Two tenants want one name, and either may crash at every step: at most one of them has it."""
-    Stage("a1", "b1").explore(add("x", "a1"), add("y", "b1"), luck=Luck(crashes=1))
+    Stage("a1", "b1").explore(add("x", "a1", may_hear=BUSY), add("y", "b1", may_hear=BUSY), luck=Luck(crashes=1))
 
 
 @pytest.mark.torture
@@ -29,7 +34,7 @@ def test_two_tenants_at_once() -> None:
 def test_two_tenants_at_once_and_again(monkeypatch: pytest.MonkeyPatch, *, backwards: bool) -> None:
     """The same with both crashing, and with each taking the name from the other more than once."""
     monkeypatch.setattr(commands, "PATIENCE", 2)
-    Stage("a1", "b1").explore(add("x", "a1"), add("y", "b1"), luck=Luck(crashes=2), backwards=backwards)
+    Stage("a1", "b1").explore(add("x", "a1", may_hear=BUSY), add("y", "b1", may_hear=BUSY), luck=Luck(crashes=2), backwards=backwards)
 
 
 def test_two_of_one_tenant_at_once() -> None:
@@ -39,7 +44,7 @@ def test_two_of_one_tenant_at_once() -> None:
 
 def test_a_lost_answer_to_a_claim() -> None:
     """A claim, or an entry, whose answer is lost lands late or never: the project is added once."""
-    actors = [add(name, "a1", may_hear=["outcome_unknown"]) for name in "xy"]
+    actors = [add(name, "a1", may_hear=["outcome_unknown", "busy"]) for name in "xy"]
     Stage("a1").explore(*actors, luck=Luck(timeouts=1, deadlines=1))
 
 
@@ -73,7 +78,7 @@ def test_a_name_that_was_given_away(writes: int) -> None:
 def test_a_name_that_goes_on(pair: tuple[str, str]) -> None:
     """A name whose release is not carried out yet may go on to a third tenant, and back; one project comes of it."""
     first, second = pair
-    given_away(1).explore(add("x", first), add("y", second), luck=Luck(switches=2))
+    given_away(1).explore(add("x", first, may_hear=BUSY), add("y", second, may_hear=BUSY), luck=Luck(switches=2))
 
 
 @pytest.mark.parametrize("writes", [1, 2, 3])
@@ -81,7 +86,7 @@ def test_a_name_that_went_on(writes: int) -> None:
     """Of two releases in two streams the later one counts, whichever of them is carried out."""
     stage = given_away(1)
     stage.before(add("third", "c1"), writes=writes)
-    stage.explore(add("x", "b1"), add("y", "c1"), luck=Luck(switches=2))
+    stage.explore(add("x", "b1", may_hear=BUSY), add("y", "c1", may_hear=BUSY), luck=Luck(switches=2))
 
 
 def test_charging_a_project_whose_name_was_given_away() -> None:

@@ -1,0 +1,1 @@
+"""Tests of the scheduler hooks: the scripts themselves, with what Slurm gave them."""
