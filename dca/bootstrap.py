@@ -33,7 +33,7 @@ def surroundings(
 ) -> Surroundings:
     """Return what the engine works with, after the settings of an environment."""
     named = environment.get("DCA_CONFIG")
-    if setting_up and named and not config.expanded(named).exists():
+    if setting_up and named and not config.exists(config.expanded(named)):
         environment = {name: value for name, value in environment.items() if name != "DCA_CONFIG"}
         settings = config.load(environment)._replace(source="")
         target: Path | None = config.expanded(named)
@@ -45,7 +45,7 @@ def surroundings(
     store, place = open_store(settings, wait_seconds=wait_seconds, tell=tell)
 
     def write_config() -> Path | None:
-        if target is None or target.exists():
+        if target is None or config.exists(target):
             return None
         config.write_new(target, _lasting(settings.store))
         return target

@@ -106,7 +106,7 @@ def find(environment: Mapping[str, str]) -> Path | None:
     named = environment.get("DCA_CONFIG")
     if named:
         path = expanded(named)
-        if not path.exists():
+        if not exists(path):
             raise UsageError(f"DCA_CONFIG names {path}, which does not exist; dca setup writes one.")
         return path
     for place in CONFIG_PATHS:
@@ -115,6 +115,17 @@ def find(environment: Mapping[str, str]) -> Path | None:
             if path.exists():
                 return path
     return None
+
+
+def exists(path: Path) -> bool:
+    """Tell whether there is a file, also where only its folder's owner may look: reading it then says so."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def expanded(path: str) -> Path:
@@ -176,8 +187,12 @@ def write_new(path: Path, store: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with contextlib.suppress(FileExistsError):
             handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text(store))
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    file.write(text(store))
+            except OSError:
+                path.unlink()  # half a config would be read as another one
+                raise
     except OSError as error:
         raise UsageError(f"config {path} cannot be written: {error.strerror}.") from None
 

@@ -49,13 +49,16 @@ def _option_table(options: tuple[tuple[str, str], ...]) -> list[str]:
 
 def errors_page() -> str:
     """Return the page of error codes and exit statuses."""
-    lines = [NOTICE, "# Errors and exit statuses", ""]
-    lines += [
-        "A failed command answers `status: failed`, one sentence as `error` and a `code`; nothing was changed",
+    exceptions = (
+        "(but for `outcome_unknown`, which says how to ask later, and for `job import`, `job undo` and "
+        "`transaction release --all`, which say how far they came)"
+    )
+    lines = [
+        NOTICE,
+        "# Errors and exit statuses",
         "",
-    ]
-    lines[-2] += " (but for `outcome_unknown`, which says how to ask later)."
-    lines += [
+        f"A failed command answers `status: failed`, one sentence as `error` and a `code`; nothing was changed {exceptions}.",
+        "",
         "| code | exit status | HTTP status | trying again can help | meaning |",
         "| --- | --- | --- | --- | --- |",
     ]

@@ -55,7 +55,7 @@ def test_the_trace_is_charged_once_and_can_be_taken_back() -> None:
 
         again = shell.ok(*IMPORT, LOG)
         assert (again["charged"], again["known"], again["changed"]) == (0, 51_987, 0)
-        other = shell.ok(*IMPORT, "--unit=wall-hours", LOG)
+        other = shell.ok(*IMPORT, "--unit=wall-hours", "--rejects=changed.txt", LOG)
         assert (other["charged"], other["known"] + other["changed"]) == (0, 51_987)
 
         undone = shell.ok("job", "undo", f"--batch={first['batch']}", "-y")

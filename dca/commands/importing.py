@@ -25,7 +25,7 @@ from dca.core.model import (
 )
 from dca.core.names import CHANGES_MAX, folded
 from dca.schedulers.job import Job
-from dca.store.schema import ASSOCIATION, HOLD, PROJECT, TENANT, TRANSACTION
+from dca.store.schema import ASSOCIATION, CLAIM, HOLD, PROJECT, TENANT, TRANSACTION
 
 UNITS = (CORE_HOURS, NODE_HOURS, WALL_HOURS)
 CHARGED, KNOWN, CHANGED = "charged", "known", "changed"
@@ -96,7 +96,8 @@ class Batch:
         holds = [hold_id(owner, keyed.key) for keyed in jobs] if self.tenant.holds_open else []
         reader = self.book.reader
         reader.route(accounts)
-        wanted = ((PROJECT, accounts), (ASSOCIATION, members), (TRANSACTION, charges), (HOLD, holds))
+        claims = accounts if self.manner.tenant else []
+        wanted = ((PROJECT, accounts), (CLAIM, claims), (ASSOCIATION, members), (TRANSACTION, charges), (HOLD, holds))
         reader.need([(kind, record_id) for kind, ids in wanted for record_id in ids])
         for account, project in zip(accounts, reader.get(PROJECT, accounts), strict=True):
             if project is None or project.tenant != owner:
@@ -156,7 +157,8 @@ class Batch:
             return Outcome(job, f"user {names.shown(job.user)} was never in project {names.shown(job.account)}", 0, 0)
         booking = self.book.booking(charge_id(self.owner, key, self.generations.get(key, 0) + 1))
         if usage.billed_seconds > names.SECONDS_MAX:
-            return Outcome(job, f"the job's {usage.billed_seconds} billed seconds are more than {names.SECONDS_MAX}", 0, 0)
+            reason = f"the job's {usage.billed_seconds} billed seconds are more than {names.SECONDS_MAX}"
+            return Outcome(job, reason, 0, 0)
         hold = self.holds.get(key)
         if hold is not None and hold.project != account:
             hold = None

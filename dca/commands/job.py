@@ -184,6 +184,7 @@ class _Import:
         except KeyboardInterrupt:
             raise KeyboardInterrupt(self._so_far()) from None
         finally:
+            self.foreseen.close()
             self.rejects.close()
 
     def _so_far(self) -> str:
@@ -371,6 +372,11 @@ class _Foreseen:
     def add(self, key: str, content: str) -> None:
         """Keep the content of a job that would have been charged."""
         self._do("INSERT INTO foreseen VALUES (?, ?)", key, content)
+
+    def close(self) -> None:
+        """Let go of the temporary file."""
+        if self._table is not None:
+            self._table.close()
 
     def _do(self, statement: str, *values: str) -> Any:
         import sqlite3

@@ -229,7 +229,9 @@ class View:
         """Return a record that was read: the later entries' word goes first, unless it is about an earlier claim."""
         found = self.documents[key]
         later = self.overlay.get(key)
-        if later is not None and not (found and isinstance(later, Claim) and found.record.generation > later.generation):
+        if later is not None and not (
+            found and isinstance(later, Claim) and found.record.generation > later.generation
+        ):
             return later
         if found is None:
             return DEFAULT_SITE if key == (SITE, SITE_ID) else None

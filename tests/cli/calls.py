@@ -102,9 +102,7 @@ CALLS = (
     _call("transaction release", project="rockets", job="lab/9/1740826800"),
     _call("transaction release", hold="acme:8:0"),
     _call("transaction release", all_=None, older_than="0", tenant="acme"),
-    _call(
-        "transaction holds", tenant="acme", project="rockets", user="ada", older_than="0", limit="10", after=MARK
-    ),
+    _call("transaction holds", tenant="acme", project="rockets", user="ada", older_than="0", limit="10", after=MARK),
     _call(
         "transaction list",
         tenant="acme",

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pwd
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -158,7 +159,7 @@ def writes(store: str) -> str:
 def ask(store: str, method: str, path: str, body: Any = None) -> Any:
     """Send one request to the Elasticsearch of a store's address; return what it answers, None for what is not there."""
     address = urlsplit(store)
-    request = urllib.request.Request(  # noqa: S310 -- the address is the test's own
+    request = urllib.request.Request(
         f"{address.scheme}://{address.hostname}:{address.port}{path}",
         method=method,
         data=None if body is None else json.dumps(body).encode(),
@@ -168,10 +169,10 @@ def ask(store: str, method: str, path: str, body: Any = None) -> Any:
         credentials = f"{address.username}:{address.password}".encode()
         request.add_header("Authorization", f"Basic {base64.b64encode(credentials).decode()}")
     try:
-        with urllib.request.urlopen(request, timeout=PROCESS_SECONDS_MAX) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=PROCESS_SECONDS_MAX) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
-        if error.code == 404:  # noqa: PLR2004
+        if error.code == 404:
             return None
         raise AssertionError(error.read().decode()) from None
 
@@ -216,3 +217,14 @@ def as_somebody(shell: Shell, *words: str, user: int = NOBODY, environment: Mapp
         command, check=False, stdin=subprocess.DEVNULL, capture_output=True, cwd=shell.folder, env=variables
     )
     return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@contextlib.contextmanager
+def room(amount: int) -> Iterator[None]:
+    """Let no file grow beyond an amount of bytes: what a full disk is like, without filling one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (amount, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

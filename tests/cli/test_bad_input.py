@@ -55,23 +55,90 @@ BY_KIND = {
 """Bad values for each kind of argument."""
 BY_OPTION = {
     "--start": (
-        "", "yesterday", "2025-02-29", "2025-01-01T25:00", "2025-01-01 12:60", "2025-01-01 12:00:61", "-5", "0", "99999999999999", "1e9",
-        "2025-03-30 02:30:00", "9998-12-31", "9999-12-31 23:59:59", "1969-12-31", "2025-01-01T00:00:00+99:99", "12:00", "١٧٤٠٨٣٠٤٠٠",
-        NO_UTF8, *CONTROL,
+        "",
+        "yesterday",
+        "2025-02-29",
+        "2025-01-01T25:00",
+        "2025-01-01 12:60",
+        "2025-01-01 12:00:61",
+        "-5",
+        "0",
+        "99999999999999",
+        "1e9",
+        "2025-03-30 02:30:00",
+        "9998-12-31",
+        "9999-12-31 23:59:59",
+        "1969-12-31",
+        "2025-01-01T00:00:00+99:99",
+        "12:00",
+        "١٧٤٠٨٣٠٤٠٠",
+        NO_UTF8,
+        *CONTROL,
     ),
     "--time_period": PERIODS,
-    "--after": ("", "x", "W10", "bnVsbA", "eyJhIjoxfQ", "WzEsIjIiLDMsNF0", "WzEuNSwieCJd", "W3RydWUsIngiXQ", "[1,2]", "é", NO_UTF8, *CONTROL),
-    "--hold": ("", "1", ":", "acme:999:0", "acme:1:0:2", "nobody:1:0", "../x:1:0", " :1:0", "acme:h:", "x" * 600, NO_UTF8, *CONTROL),
+    "--after": (
+        "",
+        "x",
+        "W10",
+        "bnVsbA",
+        "eyJhIjoxfQ",
+        "WzEsIjIiLDMsNF0",
+        "WzEuNSwieCJd",
+        "W3RydWUsIngiXQ",
+        "[1,2]",
+        "é",
+        NO_UTF8,
+        *CONTROL,
+    ),
+    "--hold": (
+        "",
+        "1",
+        ":",
+        "acme:999:0",
+        "acme:1:0:2",
+        "nobody:1:0",
+        "../x:1:0",
+        " :1:0",
+        "acme:h:",
+        "x" * 600,
+        NO_UTF8,
+        *CONTROL,
+    ),
     "--batch": ("", "none", "20250101T000000-00000000", "x" * 600, NO_UTF8, *CONTROL),
     "--input-format": ("", "pbs", "SLURM", NO_UTF8, *CONTROL),
     "--unit": ("", "hours", "core_hours", NO_UTF8, *CONTROL),
     "--delimiter": ("", "\n", "a\nb", "::", NO_UTF8),
-    "--timezone": ("", "Mars/Olympus", "../../etc/passwd", "/etc/passwd", "Europe", "CEST+2", "x" * 600, NO_UTF8, *CONTROL),
+    "--timezone": (
+        "",
+        "Mars/Olympus",
+        "../../etc/passwd",
+        "/etc/passwd",
+        "Europe",
+        "CEST+2",
+        "x" * 600,
+        NO_UTF8,
+        *CONTROL,
+    ),
     "--cluster": ("", "two words", "naïve", "../x", "-x", "x" * 65, NO_UTF8, *CONTROL),
     "--names": ("", "wide", "STRICT", NO_UTF8, *CONTROL),
     "--rejects": ("", ".", "nowhere/file", "/", "jobs.txt", "./jobs.txt", "x" * 300),
     "--key": KEYS,
-    "--wait": ("", "soon", "-1", "nan", "inf", "1e400", "1e3", "86401", "0x10", "١٢", "1_000", "1,5", NO_UTF8, *CONTROL),
+    "--wait": (
+        "",
+        "soon",
+        "-1",
+        "nan",
+        "inf",
+        "1e400",
+        "1e3",
+        "86401",
+        "0x10",
+        "١٢",
+        "1_000",
+        "1,5",
+        NO_UTF8,
+        *CONTROL,
+    ),
     "--format": ("", "xml", "JSON", "json ", NO_UTF8, *CONTROL),
 }
 """Bad values for options whose text has a form of its own."""
@@ -144,7 +211,8 @@ def test_every_kind_has_bad_values() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", sorted({option for call in CALLS for option in call.options if option in ("--tenant", "--project", "--user")})
+    "option",
+    sorted({option for call in CALLS for option in call.options if option in ("--tenant", "--project", "--user")}),
 )
 def test_unknown_names(option: str, books: Shell, model: Model) -> None:
     """A tenant, project or user that is not in the books is not found, wherever one must exist."""
@@ -170,7 +238,11 @@ def test_ends_of_a_move(first: str, books: Shell) -> None:
     """A move between things of the wrong kind is refused, whatever its type."""
     before = books.state()
     for kind_of_move in ("p2p", "t2p", "p2t"):
-        for ends in (first.split(), ["movebudget", "--from=nobody", "--to=nothing"], ["movebudget", "--from=idle", "--to=kites"]):
+        for ends in (
+            first.split(),
+            ["movebudget", "--from=nobody", "--to=nothing"],
+            ["movebudget", "--from=idle", "--to=kites"],
+        ):
             words = ["project", *ends, f"--type={kind_of_move}", "--balance=1000000"]
             checks.failure(books.run(*words), 1)
     assert books.state() == before

@@ -10,7 +10,7 @@ import pytest
 
 from dca.config import SETTINGS
 from tests.cli import checks
-from tests.cli.shell import as_somebody
+from tests.cli.shell import as_somebody, room
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ def with_config(shell: Shell, text: str | bytes, *words: str, mode: int = 0o600,
         ("store = sqlite:/x", "is not valid TOML"),
         ('store = "a"\nstore = "b"', "is not valid TOML"),
         ("[" * 5_000, "is not valid TOML"),
-        (b"store = \"\xff\"", "is not valid TOML"),
+        (b'store = "\xff"', "is not valid TOML"),
         (b"\x00\x01\x02", "is not valid TOML"),
         (b"\xff\xfes\x00t\x00", "is not valid TOML"),
         ('colour = "blue"', "setting 'colour' is not known"),
@@ -57,7 +57,9 @@ def test_bad_configs(text: str | bytes, said: str, words: tuple[str, ...], shell
     assert not shell.file.exists()
 
 
-@pytest.mark.parametrize("make", [os.mkdir, lambda path: os.symlink(path, path), os.mkfifo], ids=["folder", "loop", "absent"])
+@pytest.mark.parametrize(
+    "make", [os.mkdir, lambda path: os.symlink(path, path), os.mkfifo], ids=["folder", "loop", "absent"]
+)
 def test_configs_that_cannot_be_read(make: object, shell: Shell) -> None:
     """A config that cannot be read is said to be so."""
     path = shell.folder / "my.toml"
@@ -82,7 +84,9 @@ def test_nobody_without_a_home(shell: Shell) -> None:
     shell.folder.chmod(0o777)
     result = as_somebody(shell, "list", user=54_321, environment=environment)
     assert "set HOME" in checks.failure(result, 2)["error"]
-    result = as_somebody(shell, "tenant", "add", "--tenant=acme", user=54_321, environment={"HOME": "", "DCA_STORE": "sqlite:own.db"})
+    result = as_somebody(
+        shell, "tenant", "add", "--tenant=acme", user=54_321, environment={"HOME": "", "DCA_STORE": "sqlite:own.db"}
+    )
     if os.geteuid() == 0:
         checks.success(result)
         result = as_somebody(shell, "log", "list", user=54_321, environment={"HOME": "", "DCA_STORE": "sqlite:own.db"})
@@ -146,7 +150,9 @@ def test_a_home_that_is_none(shell: Shell) -> None:
     """Without a usable home folder dca says what cannot be used."""
     answer = checks.failure(shell.run("list", environment={"HOME": "/nowhere/at/all", "DCA_STORE": ""}), 3)
     assert "/nowhere/at/all" in answer["error"]
-    answer = checks.failure(shell.run("rate", "set", "--rate=1", environment={"HOME": "/proc/nowhere", "DCA_STORE": ""}), 3)
+    answer = checks.failure(
+        shell.run("rate", "set", "--rate=1", environment={"HOME": "/proc/nowhere", "DCA_STORE": ""}), 3
+    )
     assert "/proc/nowhere" in answer["error"]
 
 
@@ -179,6 +185,28 @@ def test_setup_where_no_config_can_be(shell: Shell) -> None:
     answer = checks.failure(shell.run("setup"), 2)
     assert str(shell.folder / ".dca") in answer["error"]
     assert not shell.file.exists()
+
+
+def test_config_in_a_private_folder(shell: Shell) -> None:
+    """A config in a folder of somebody else's is said to be unreadable, not to be missing."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can be somebody else")
+    (shell.folder / "private").mkdir(mode=0o700)
+    (shell.folder / "private" / "config").touch()
+    shell.folder.chmod(0o755)
+    environment = {"DCA_CONFIG": str(shell.folder / "private" / "config")}
+    for words in (("list",), ("setup",), ("config", "show")):
+        answer = checks.failure(as_somebody(shell, *words, environment=environment), 2)
+        assert "cannot be read" in answer["error"]
+
+
+def test_config_that_finds_no_room(shell: Shell) -> None:
+    """When a full disk cuts the config short none is left: half a config would mean other books."""
+    with room(100):
+        answer = checks.failure(shell.run("setup"), 2)
+    assert "cannot be written" in answer["error"]
+    assert not path_of(shell).exists()
+    shell.ok("setup")
 
 
 def path_of(shell: Shell) -> Path:

@@ -53,9 +53,7 @@ CHANGING = [command for command in COMMANDS if command.changes]
 READING = [call for call in CALLS if not call.command.changes and call.command.words != "config show"]
 
 by_words = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.words)
-each_call = pytest.mark.parametrize(
-    "call", CALLS, ids=lambda call: " ".join([call.command.words, *call.options])
-)
+each_call = pytest.mark.parametrize("call", CALLS, ids=lambda call: " ".join([call.command.words, *call.options]))
 
 
 def test_every_option_is_called() -> None:
@@ -252,7 +250,11 @@ def test_needed_options_are_named(command: Command, books: Shell, model: Model) 
 @by_words
 def test_help(command: Command, shell: Shell) -> None:
     """Help tells usage, purpose and every option, needs no books and no other options, and is asked for in three ways."""
-    ways = [["help", *command.words.split()], [*command.words.split(), "--help"], [*command.words.split(), "-h", "--tenant=x"]]
+    ways = [
+        ["help", *command.words.split()],
+        [*command.words.split(), "--help"],
+        [*command.words.split(), "-h", "--tenant=x"],
+    ]
     texts = {shell.run(*way).out for way in ways}
     assert len(texts) == 1
     text = texts.pop()
@@ -275,7 +277,18 @@ def test_first_words(words: str, shell: Shell) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["x"], ["tenant", "x"], ["list", "x"], ["--x"], ["-m", "x"], [""], ["", ""], ["tenant", ""], ["help", "--all"], ["-"]],
+    [
+        ["x"],
+        ["tenant", "x"],
+        ["list", "x"],
+        ["--x"],
+        ["-m", "x"],
+        [""],
+        ["", ""],
+        ["tenant", ""],
+        ["help", "--all"],
+        ["-"],
+    ],
 )
 def test_no_command(words: list[str], shell: Shell) -> None:
     """What is no command is exit status 2."""

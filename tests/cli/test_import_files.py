@@ -100,7 +100,9 @@ def test_strange_logs(name: str, books: Shell) -> None:
     assert (again["charged"], again["known"] >= charged) == (0, True)
 
 
-@pytest.mark.parametrize("path", ["missing", "nowhere/log", ".", "", "x" * 300, "jobs.txt/x", "/proc/self/mem", "no\nfile", "\udcff"])
+@pytest.mark.parametrize(
+    "path", ["missing", "nowhere/log", ".", "", "x" * 300, "jobs.txt/x", "/proc/self/mem", "no\nfile", "\udcff"]
+)
 def test_paths_that_are_no_logs(path: str, books: Shell) -> None:
     """A path that cannot be read as a log is told in one sentence."""
     before = books.state()
@@ -123,7 +125,10 @@ def test_noise_in_a_log(seed: int, books: Shell) -> None:
         checks.failure(result, 2)
         return
     answer = checks.success(result)
-    assert answer["charged"] + answer["rejected"] + answer["known"] + answer["changed"] + sum(answer["skipped"].values()) == answer["read"]
+    assert (
+        answer["charged"] + answer["rejected"] + answer["known"] + answer["changed"] + sum(answer["skipped"].values())
+        == answer["read"]
+    )
     again = checks.success(books.run("job", "import", "log", "--rejects=again"))
     assert again["charged"] == 0
 

@@ -157,9 +157,7 @@ def test_several_at_once(shell: Shell, *, exists: bool) -> None:
     commands = [[*DCA, "tenant", "add", f"--tenant={name}", "-m"] for name in names]
     commands += [[*DCA, "rate", "set", "--rate=1", "--key=once", "-m"] for _ in range(AT_ONCE)]
     running = [
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=shell.folder, env=shell.outside()
-        )
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=shell.folder, env=shell.outside())
         for command in commands
     ]
     results = [(process.communicate(timeout=60), process.returncode) for process in running]
@@ -177,7 +175,9 @@ def test_two_who_want_the_last_of_it(books: Shell) -> None:
     books.ok("rate", "set", "--rate=3600")
     words = ("transaction", "reservebudget", "--project=kites", "--estimate=40", "-m")
     running = [
-        subprocess.Popen([*DCA, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=books.folder, env=books.outside())
+        subprocess.Popen(
+            [*DCA, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=books.folder, env=books.outside()
+        )
         for _ in range(4)
     ]
     results = [(process.communicate(timeout=60), process.returncode) for process in running]

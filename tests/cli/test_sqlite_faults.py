@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import os
 import random
-import resource
 import sqlite3
 import time
 from typing import TYPE_CHECKING
@@ -14,11 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli import checks
-from tests.cli.shell import as_somebody
+from tests.cli.shell import as_somebody, room
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.cli.shell import Result, Shell
 
 READING = (
@@ -165,7 +162,7 @@ SPOILT = {
     "projects are no JSON": "UPDATE log SET projects = '{'",
     "far future": "UPDATE head SET time = 253402300799999",
     "negative time": "UPDATE log SET time = -1",
-    "end beyond all time": "UPDATE \"transaction\" SET \"end\" = 9223372036854775807",
+    "end beyond all time": 'UPDATE "transaction" SET "end" = 9223372036854775807',
     "head went back": "UPDATE head SET seq = 0",
     "no head": "DELETE FROM head",
     "key answer no JSON": "INSERT INTO \"key\" VALUES ('t:acme:k:a', 't:acme', 1, 'a', 'b', 'c', 1)",
@@ -189,20 +186,10 @@ def test_changed_tables(books: Shell) -> None:
     assert "damaged" in checks.failure(books.run("list"), 3)["error"]
 
 
-@contextlib.contextmanager
-def room(amount: int) -> Iterator[None]:
-    """Let no file grow beyond an amount of bytes: what a full disk is like, without filling one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (amount, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_full_disk(books: Shell) -> None:
     """On a full disk a change fails whole, whatever was written of it; with room again it succeeds."""
     tool(books, "PRAGMA wal_checkpoint(TRUNCATE)")
+    books.ok("setup")
     before = books.state()
     failed = 0
     for amount in (0, 1, 32, 4_096, 4_152, 8_000, 16_000, 20_000):

@@ -55,7 +55,15 @@ sys.stderr.write(repr(sorted(set(sys.modules) - before)))
 sys.exit(status)
 """
 HOLD = ("transaction", "reservebudget", "--project=rockets", "--user=ada", "--estimate=5", "--job=lab/1/1")
-CHARGE = ("transaction", "charge", "--project=rockets", "--user=ada", "--jobtime=5", "--start=1740830400", "--job=lab/1/1")
+CHARGE = (
+    "transaction",
+    "charge",
+    "--project=rockets",
+    "--user=ada",
+    "--jobtime=5",
+    "--start=1740830400",
+    "--job=lab/1/1",
+)
 FREQUENT = {
     "list": (("list",), {"dca.commands.listing"}),
     "list -m": (("list", "--project=rockets", "-m"), {"dca.commands.listing"}),
@@ -122,7 +130,7 @@ def test_version(books: Shell) -> None:
 
 
 def test_version_of_the_module(books: Shell) -> None:
-    """python -m dca --version imports nothing of dca but its package."""
+    """Python -m dca --version imports nothing of dca but its package."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "dca", "--version"],
         check=True,

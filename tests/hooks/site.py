@@ -126,6 +126,7 @@ class Site:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # slurmctld gives each script a process group of its own
         )
 
     def _finish(self, script: subprocess.Popen[str]) -> tuple[int, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -177,6 +179,23 @@ def test_epilog_waits_for_the_prolog(site: Site) -> None:
     assert prolog.wait(60) == 0
     prolog.communicate()
     assert (len(site.charges), site.holds, site.kept(), site.kept("runs")) == (1, [], {}, {})
+
+
+def test_who_kills_the_prolog_kills_dca(site: Site) -> None:
+    """Slurm kills the prolog of a job that is cancelled; a hold made after that would stay open."""
+    one = run("completed")
+    site.slow(1)
+    prolog = site.begin_prolog(one)
+    while not site.called_with("squeue"):
+        assert prolog.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.3)
+    os.killpg(prolog.pid, signal.SIGKILL)
+    prolog.communicate()
+    time.sleep(2)
+    assert (site.holds, site.kept()) == ([], {})
+    assert site.epilog(one) == 0
+    assert (len(site.charges), site.kept("runs")) == (1, {})
 
 
 @pytest.mark.parametrize("state", ["COMPLETING", "PENDING", "CANCELLED"])

@@ -220,6 +220,17 @@ def test_sender_takes_as_many_as_it_is_told(site: Site) -> None:
     assert site.send("--limit=2") == (3, "sent 2, refused 0, left 1\n")
 
 
+def test_sender_of_a_few_does_not_wait_twice(site: Site) -> None:
+    """An epilog that sends a few calls is not held up by several slow ones."""
+    site.record(DOWN, 3)
+    for case in ("completed", "failed", "cancelled"):
+        site.epilog(run(case))
+    site.record(BUSY, 5)
+    calls = len(site.recorded)
+    assert site.send("--limit=5")[1].startswith("sent 0, refused 0, left 3")
+    assert len(site.recorded) == calls + 1
+
+
 @pytest.mark.parametrize("word", ["--limit=x", "--limit=", "--help", "x"])
 def test_sender_says_how_it_is_used(site: Site, word: str) -> None:
     """Nothing is sent."""

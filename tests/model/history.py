@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from dca.engine import Store
     from tests.model.steps import Step
 
 MICRO = 1_000_000
@@ -80,7 +79,7 @@ class Hall:
 
     def try_history(self, seed: int) -> None:
         """Run a history; where it fails, cut it down and fail with the report."""
-        length = Manner.of(Random(seed)).length  # noqa: S311 -- no secret
+        length = Manner.of(Random(seed)).length
         failure = self.play(seed, list(range(min(length, self.length or length))))
         if failure is not None:
             pytest.fail(self.shrunk(failure).text, pytrace=False)
@@ -142,7 +141,7 @@ class _Run:
         self.hall = hall
         self.cuts = cuts
         self.seed = seed
-        self.manner = Manner.of(Random(seed))  # noqa: S311
+        self.manner = Manner.of(Random(seed))
         self.memory = Memory()
         self.sides = [Side("memory", self.memory), *hall.others()]
         for side in self.sides:
@@ -159,11 +158,13 @@ class _Run:
     def step(self, number: int) -> None:
         """Draw a step, run it everywhere, and compare."""
         self.workload.now = self.time
-        step = self.workload.step(Random(f"{self.seed}/{number}"), number)  # noqa: S311
+        step = self.workload.step(Random(f"{self.seed}/{number}"), number)
         step = step._replace(log=tuple(one for line, one in enumerate(step.log) if (number, line) not in self.cuts))
         self.time += step.advance
         now = self.time - step.lag
-        self.lines.append(f"{step.text}    # at {now}" + "".join(f"\n      {line}" for line in step.log_text.splitlines()[1:]))
+        self.lines.append(
+            f"{step.text}    # at {now}" + "".join(f"\n      {line}" for line in step.log_text.splitlines()[1:])
+        )
         outcomes = [side.run(step, now, self._draw(number), self.hall.folder) for side in self.sides]
         first = outcomes[0]
         for side, other in zip(self.sides[1:], outcomes[1:], strict=True):
@@ -182,7 +183,11 @@ class _Run:
 
     def _judge(self, step: Step, now: int, outcome: Outcome) -> None:
         """Hold an outcome against the oracle."""
-        if not outcome.ok and outcome.code not in CODES and not (outcome.code == "unreachable" and step.lag > BEHIND_MOST):
+        if (
+            not outcome.ok
+            and outcome.code not in CODES
+            and not (outcome.code == "unreachable" and step.lag > BEHIND_MOST)
+        ):
             raise Difference(f"{outcome.code} is no answer to that: {outcome.text}")
         if outcome.ok and step.words == "bill generate":
             self._judge_bill(step, now, outcome)
@@ -229,7 +234,9 @@ class _Run:
         bill = invariants.bill_of(self.memory.records, str(options["--project"]), str(options["--time_period"]), now)
         answer = outcome.answer
         listed = [
-            (day["date"], line["user"].lower(), line["cost"].micro) for day in answer["bill"] for line in day["activity"]
+            (day["date"], line["user"].lower(), line["cost"].micro)
+            for day in answer["bill"]
+            for line in day["activity"]
         ]
         agree("lines of the bill", listed, [(line.date, line.user, line.cost) for line in bill.lines])
         said = tuple(answer[name].micro for name in ("total_cost", "bbalance", "payments", "ebalance"))
@@ -264,4 +271,3 @@ def agree(what: str, one: Any, other: Any) -> None:
             if one.get(key) != other.get(key):
                 agree(f"{what}, {key}", one.get(key), other.get(key))
     raise Difference(f"{what} differ:\n  {one}\n  {other}")
-

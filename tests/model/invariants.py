@@ -89,7 +89,9 @@ def _replay(replayed: dict[str, dict[str, Any]], entry: Entry) -> None:
         before = replayed[kind].get(record.id)
         if kind == SITE and before is None:
             before = DEFAULT_SITE
-        assert was == before or kind == "claim", f"entry {entry.id} starts from another {kind} {record.id} than there was"
+        assert was == before or kind == "claim", (
+            f"entry {entry.id} starts from another {kind} {record.id} than there was"
+        )
         replayed[kind][record.id] = record
 
 
@@ -109,7 +111,9 @@ def check_money(books: Books) -> None:
         assert min([tenant.credit, *(one.credit for one in projects)]) >= 0, f"a credit of {tenant.id} is negative"
     for project in records["project"].values():
         held = [one for one in records["hold"].values() if one.project == project.id and one.state == "open"]
-        assert project.requested == sum(one.amount for one in held), f"project {project.id} does not hold its open holds"
+        assert project.requested == sum(one.amount for one in held), (
+            f"project {project.id} does not hold its open holds"
+        )
         assert project.holds_open == len(held), project
         assert project.state == "enabled" or not held, f"project {project.id} is disabled with open holds"
     _check_earmarks(books)

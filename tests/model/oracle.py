@@ -136,7 +136,7 @@ class Oracle:
             if self.clocks.get(stream, 0) - now > BEHIND_MOST:
                 return None
             if step.dry_run:
-                deepcopy(self)._once(step, stream)  # noqa: SLF001 -- its own copy
+                deepcopy(self)._once(step, stream)
             else:
                 self._once(step, stream)
         except Refused:
@@ -153,6 +153,9 @@ class Oracle:
     def _stream(self, step: Step) -> str:
         """Return where a command is written, and its key is kept: a tenant, or the site."""
         options = step.options
+        if step.words == "transaction release" and "--all" not in options:
+            need((SITE, step.key) not in self.keys)
+            return self._project(str(options["--project"])).tenant if "--project" in options else _owner(options)
         if step.words in ("rate set", "setup", "job import", "job undo", "transaction release"):
             return SITE
         if step.words == "project movebudget" and options["--type"] != "t2p":
@@ -399,7 +402,7 @@ class Oracle:
             self.charges[project.tenant, job] = charge
         return cost
 
-    def _transaction_release(  # noqa: PLR0913
+    def _transaction_release(
         self,
         hold: str | None = None,
         project: str | None = None,
@@ -425,7 +428,7 @@ class Oracle:
             self.touch(self.projects[one.project].tenant)
         return True
 
-    def _job_import(  # noqa: PLR0913
+    def _job_import(
         self,
         file: str,
         log: tuple[Run | str, ...] = (),
@@ -491,6 +494,11 @@ class Oracle:
             self.lost = self.lost or max(purses) > MOST  # refused at one of its portions, which we do not know
             self.touch(tenant_id)
         return True
+
+
+def _owner(options: dict[str, str | bool]) -> str:
+    """Return the tenant that the id of a hold begins with."""
+    return str(options["--hold"]).partition(":")[0]
 
 
 def number(value: str | bool) -> object:

@@ -55,7 +55,9 @@ class Step(NamedTuple):
     @property
     def text(self) -> str:
         """Return what one would type."""
-        listed = [f"{name}={value}" if value is not True else name for name, value in self.options.items() if name != "FILE"]
+        listed = [
+            f"{name}={value}" if value is not True else name for name, value in self.options.items() if name != "FILE"
+        ]
         listed += [f"--key={self.key}"] if self.key else []
         listed += ["--dry-run"] if self.dry_run else []
         listed += [str(self.options["FILE"])] if "FILE" in self.options else []

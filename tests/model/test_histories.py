@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.model.history import Hall
-from tests.model.side import Side, sqlite_at
+from tests.model.side import Side, elastic_at, sqlite_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from tests.model.distant import Distant
+    from tests.elastic.server import BookServer
 
 SEED = os.environ.get("DCA_MODEL_SEED", "")
 HISTORIES = int(os.environ.get("DCA_MODEL_HISTORIES", "300"))
@@ -58,7 +58,18 @@ def test_memory_sqlite_and_the_rules_agree(block: int, swift: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", [int(SEED)] if SEED else range(DISTANT_HISTORIES))
-def test_elasticsearch_agrees_too(seed: int, swift: Path, distant: Distant) -> None:
+def test_elasticsearch_agrees_too(seed: int, swift: Path, lasting_server: BookServer) -> None:
     """On a real Elasticsearch the same histories, cut short, have the same answers, errors, records and log."""
-    hall = Hall(swift, lambda: [Side("Elasticsearch", distant.emptied())], length=None if SEED else DISTANT_LENGTH)
-    hall.try_history(seed)
+
+    def others() -> Sequence[Side]:
+        store = elastic_at(lasting_server.address)
+        store.setup()  # the history before may have destroyed them
+        lasting_server.forget_quickly()
+        lasting_server.empty()
+        return [Side("Elasticsearch", store)]
+
+    try:
+        Hall(swift, others, length=None if SEED else DISTANT_LENGTH).try_history(seed)
+    finally:
+        for side in others():
+            side.store.close()

@@ -163,7 +163,7 @@ def _disabled_keep_earmarks(patch: Patch) -> None:
 
 def _bill_forgets_payments(patch: Patch) -> None:
     """Payments after a period count into its balance."""
-    total = bill._total  # noqa: SLF001
+    total = bill._total
 
     def mutant(book: Any, tenant: Tenant, kind: str, field: str, when: str, since: int) -> int:
         return 0 if kind == "payment" else total(book, tenant, kind, field, when, since)
@@ -204,7 +204,9 @@ def found_by(hall: Hall) -> int | None:
     for seed in range(HISTORIES_MOST):
         failure = hall.play(seed, range(Manner.of(Random(seed)).length))
         if failure is not None:
-            assert failure.kind not in {"TypeError", "AttributeError", "KeyError"}, failure.text  # the mutant itself fails
+            assert failure.kind not in {"TypeError", "AttributeError", "KeyError"}, (
+                failure.text
+            )  # the mutant itself fails
             return seed + 1
     return None
 

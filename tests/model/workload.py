@@ -30,7 +30,15 @@ USERS = ("anna", "Bob", "carl7", "dora")
 WIDE = ("an-na", "proj_x", "d@site.org")
 """Names that only the extended rule allows."""
 BAD = ("", "two words", "x" * 65, "-p", "käse", "a:b")
-ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Havana", "Asia/Beirut")
+ZONES = (
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Asia/Kathmandu",
+    "Australia/Lord_Howe",
+    "America/Havana",
+    "Asia/Beirut",
+)
 BEGINS = ("2026-03-27", "2026-10-23", "2025-12-30", "2024-02-27", "2011-12-28", "1974-01-02")
 RATES = ("0", "0.36", "1", "3600", "0.000001", "12.345678", "7", "0.05", "250")
 SECONDS = (0, 1, 7, 59, 600, 1800, 3600, 3601, 5400, 86_400, 864_000)
@@ -231,7 +239,9 @@ class Workload:
 
     def _rich(self, rng: Random) -> str:
         """Draw a project, mostly one that can afford something."""
-        there = [one for one in self._there("project") if one.balance + one.credit > one.requested and one.state == "enabled"]
+        there = [
+            one for one in self._there("project") if one.balance + one.credit > one.requested and one.state == "enabled"
+        ]
         return _cased(rng, rng.choice(there).name) if there and rng.random() < 0.8 else self._project(rng)
 
     def _user(self, rng: Random, project: str) -> str:
@@ -341,7 +351,9 @@ class Workload:
 
     def _user_add(self, rng: Random) -> dict[str, str]:
         project = self._project(rng)
-        there = [one.user for one in self._there("association") if one.project == project.lower() and one.state == "active"]
+        there = [
+            one.user for one in self._there("association") if one.project == project.lower() and one.state == "active"
+        ]
         return {"--project": project, "--user": _cased(rng, self._new(rng, USERS, there))}
 
     def _user_delete(self, rng: Random) -> dict[str, str]:
@@ -425,7 +437,9 @@ class Workload:
             if rng.random() < 0.1:
                 log.append(run)
         if rng.random() < 0.2:
-            log.insert(rng.randrange(len(log)), rng.choice(("", "12.batch|" + "|" * 9, "what is this", "7|c|" + "|" * 8)))
+            log.insert(
+                rng.randrange(len(log)), rng.choice(("", "12.batch|" + "|" * 9, "what is this", "7|c|" + "|" * 8))
+            )
         digest = sha256(repr(log).encode()).hexdigest()[:10]
         options: dict[str, str | bool] = {"FILE": f"jobs-{digest}.txt"}
         options |= self._sometimes(rng, "--unit", rng.choice(("core-hours", "node-hours", "wall-hours")), 0.3)
@@ -460,7 +474,11 @@ class Workload:
 
     def _page(self, rng: Random, words: str) -> dict[str, str]:
         mark = self.marks.get(words, "")
-        made = "nonsense" if self._odd(rng) else urlsafe_b64encode(json.dumps([self.now, "t:acme:1:0"]).encode()).decode().rstrip("=")
+        made = (
+            "nonsense"
+            if self._odd(rng)
+            else urlsafe_b64encode(json.dumps([self.now, "t:acme:1:0"]).encode()).decode().rstrip("=")
+        )
         return {
             **self._sometimes(rng, "--limit", rng.choice(("1", "2", "3", "7", "100")), 0.6),
             **self._sometimes(rng, "--after", rng.choice((mark, mark, made)), 0.4),

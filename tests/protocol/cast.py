@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dca.core.errors import DcaError, UnreachableError
-from dca.store.protocol import Clock, Create, Get, Operation, Search, Sleep, Streams, Write
 from dca.store.port import Query
+from dca.store.protocol import Clock, Create, Get, Operation, Search, Sleep, Streams, Write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable
@@ -105,7 +105,7 @@ class Life:
         while node.parent is not None:
             history.append((node.parent.operation, node.answer))
             node = node.parent
-        generator = self.actor.start()
+        generator: Generator[Any, Any, Any] = self.actor.start()
         operation = next(generator)
         for asked, answer in reversed(history):
             assert operation == asked, "the protocol does not do the same again on the same answers"

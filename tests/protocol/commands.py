@@ -14,6 +14,7 @@ from dca.core.model import (
     GLOBAL_STREAM,
     OPEN,
     SITE_ID,
+    UNDO,
     Association,
     Change,
     Claim,
@@ -69,6 +70,7 @@ PERMITTED: dict[str, tuple[str, ...]] = {
     "user add": (ASSOCIATION, KEY),
     "transaction reservebudget": (TENANT, PROJECT, HOLD, KEY),
     "transaction charge": (TENANT, PROJECT, HOLD, TRANSACTION, KEY),
+    "job undo": (TENANT, PROJECT, TRANSACTION, KEY),
 }
 
 
@@ -203,9 +205,7 @@ def release(commit: str, claim: Claim, tenant: str) -> Decide:
         if project is not None:
             raise RefusedError(f"project {claim.id} exists.")
         after = current._replace(tenant=tenant, generation=current.generation + 1)
-        return decision(
-            reader, tenant_stream(claim.tenant), "project release", commit, [Change(CLAIM, after, current)]
-        )
+        return decision(reader, tenant_stream(claim.tenant), "project release", commit, [Change(CLAIM, after, current)])
 
     return decide
 
@@ -256,9 +256,7 @@ def hold(commit: str, project: str, seconds: int, job: str) -> Decide:
             return Decision(known, None)
         at = booking(reader, tenant_stream(accounts.tenant.id), record_id)
         amount = money.price(site.rate, seconds)
-        record = Hold(
-            record_id, accounts.tenant.id, project, "", job, seconds, site.rate, amount, OPEN, at.time, 0, ""
-        )
+        record = Hold(record_id, accounts.tenant.id, project, "", job, seconds, site.rate, amount, OPEN, at.time, 0, "")
         after = ledger.hold(accounts, record)
         changes = [
             *changed(TENANT, after.tenant, accounts.tenant),
@@ -330,6 +328,29 @@ def charge_oldest(commit: str, project: str, estimate: int) -> Decide:
             Change(TRANSACTION, transaction, None),
         ]
         return decision(reader, at.stream, "transaction charge", commit, changes)
+
+    return decide
+
+
+def take_back(commit: str, project: str, job: str) -> Decide:
+    """Take the charge of a job back by its counter-record, once."""
+
+    def decide(reader: Reader) -> Decision:
+        accounts = accounts_of(reader, project)
+        charged_id = charge_id(accounts.tenant.id, job, 1)
+        charged, counter = reader.get(TRANSACTION, [charged_id, ledger.counter_id(charged_id)])
+        if charged is None:
+            raise NotFoundError(f"job {job} is not charged.")
+        if counter is not None:
+            return Decision(counter, None)
+        at = booking(reader, tenant_stream(accounts.tenant.id), ledger.counter_id(charged_id))
+        after, counter = ledger.reverse(accounts, charged, at, UNDO)
+        changes = [
+            *changed(TENANT, after.tenant, accounts.tenant),
+            *changed(PROJECT, after.project, accounts.project),
+            Change(TRANSACTION, counter, None),
+        ]
+        return decision(reader, at.stream, "job undo", commit, changes)
 
     return decide
 

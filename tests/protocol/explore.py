@@ -127,7 +127,9 @@ class Exploration:
     def run(self) -> Count:
         """Visit every state; a Violation tells the schedule that led to it."""
         began = time.monotonic()
-        start = State(self._number(self.judge.first), tuple((life.root.number, (), ()) for life in self.lives), self.luck)
+        start = State(
+            self._number(self.judge.first), tuple((life.root.number, (), ()) for life in self.lives), self.luck
+        )
         self._came_from[start] = None
         finals = 0
         todo = [start]
@@ -283,11 +285,7 @@ class Exploration:
             return
         seen = set()
         for world in mixed(self.worlds[refreshed[0]], self.worlds[state.world]):
-            answer: tuple[Any, ...]
-            if isinstance(operation, Streams):
-                answer = self.shelf.heads(world)
-            else:
-                answer = self.shelf.search(world, operation)
+            answer = self.shelf.found(world, operation)
             if answer not in seen:
                 seen.add(answer)
                 yield (who, "searches", answer), self._heard(state, who, (number, (), floor), answer)
@@ -379,10 +377,8 @@ def alone(
                 world, done = shelf.apply(world, shelf.effect(wish))
                 given.append(status_of(wish, done=done))
             answer = tuple(given) if isinstance(operation, Write) else given[0]
-        elif isinstance(operation, Streams):
-            answer = shelf.heads(world)
-        elif isinstance(operation, Search):
-            answer = shelf.search(world, operation)
+        elif isinstance(operation, (Search, Streams)):
+            answer = shelf.found(world, operation)
         else:
             answer = SECONDS_LEFT if isinstance(operation, Clock) else None
         node = life.step(node, answer)

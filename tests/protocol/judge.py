@@ -1,5 +1,7 @@
-"""What must hold in every world, whenever somebody ends, and at the end: judged by carrying out the log anew, one command
-after the other, on the simplest store there is."""
+"""What must hold in every world, whenever somebody ends, and at the end.
+
+It is judged by running the commands of the log anew, one after the other, on the simplest store there is.
+"""
 
 from __future__ import annotations
 
@@ -274,11 +276,16 @@ class Judge:
     def _check_answer(self, world: World, actor: Actor, decision: Decision) -> None:
         logs = self._logs(world)
         if decision.draft is None:
-            require(any(self._would(books, actor) == decision for books in self._prefixes(logs)), f"{actor.name} is told {decision}")
+            require(
+                any(self._would(books, actor) == decision for books in self._prefixes(logs)),
+                f"{actor.name} is told {decision}",
+            )
             return
         number = self.streams.index(decision.draft.stream)
         line = self._line(decision.draft.stream, logs[number])
-        require(decision.draft.commit in line.commits, f"{actor.name} is told that it wrote, but the log does not have it")
+        require(
+            decision.draft.commit in line.commits, f"{actor.name} is told that it wrote, but the log does not have it"
+        )
         entry = line.entries[line.commits[decision.draft.commit] - 1]
         assert entry is not None
         require(entry.changes == decision.draft.changes, f"{actor.name} is told something else than what it wrote")
@@ -327,14 +334,18 @@ class Judge:
 
     def _check_commits(self, world: World, outcomes: Sequence[tuple[Actor, Node | None]]) -> None:
         logs = self._logs(world)
-        commits = set(chain.from_iterable(self._line(s, log).commits for s, log in zip(self.streams, logs, strict=True)))
+        commits = set(
+            chain.from_iterable(self._line(s, log).commits for s, log in zip(self.streams, logs, strict=True))
+        )
         for actor, node in outcomes:
             if node is None or actor.question is not None or actor.name in self.forged:
                 continue
             assert node.outcome is not None
             decision, error = node.outcome
             if error is None and decision.draft is not None:
-                require(decision.draft.commit in commits, f"{actor.name} was told that it wrote, but it is not in the log")
+                require(
+                    decision.draft.commit in commits, f"{actor.name} was told that it wrote, but it is not in the log"
+                )
             if error is not None and not isinstance(error, OutcomeUnknownError):
                 require(actor.name not in commits, f"{actor.name} was told no, but it is in the log: {error}")
 
@@ -355,7 +366,9 @@ class Judge:
         for stream, log in zip(self.streams, logs, strict=True):
             found = self.shelf.read(world, head_key(stream))
             head = found.head if found else EMPTY_HEAD
-            last = max((n for n, entry in enumerate(self._line(stream, log).entries, 1) if entry is not None), default=0)
+            last = max(
+                (n for n, entry in enumerate(self._line(stream, log).entries, 1) if entry is not None), default=0
+            )
             require(head.seq == len(log) or not last, f"the head of {stream} stays at {head.seq} of {len(log)}")
         written = {
             self.shelf.keys[position]: found.record
@@ -381,7 +394,9 @@ def check_money(written: dict[Key, Any]) -> None:
     for tenant in of(TENANT):
         assert isinstance(tenant, Tenant)
         own = [project for project in projects if project.tenant == tenant.id]
-        paid = sum(record.amount for record in of(PAYMENT) if isinstance(record, Payment) and record.tenant == tenant.id)
+        paid = sum(
+            record.amount for record in of(PAYMENT) if isinstance(record, Payment) and record.tenant == tenant.id
+        )
         charged: list[Transaction] = [record for record in of(TRANSACTION) if record.tenant == tenant.id]
         require(
             tenant.balance == paid - sum(record.tenant_balance for record in charged),

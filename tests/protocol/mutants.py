@@ -1,9 +1,10 @@
-"""The protocol with one thing broken on purpose, and what is to be explored to see it: an exploration that finds nothing
-in one of these could not find it in the protocol either."""
+"""The protocol with one thing broken on purpose, and what is to be explored to see it.
+
+An exploration that finds nothing in one of these could not find it in the protocol either.
+"""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dca.core.errors import DamagedError, DcaError
@@ -30,7 +31,7 @@ from dca.store.protocol import (
 from dca.store.schema import CLAIM, KINDS, LOG, PROJECT
 from tests.protocol import commands
 from tests.protocol.explore import Luck
-from tests.protocol.forgery import FORGED, JOB, forger, forgeries
+from tests.protocol.forgery import books, forger, forgeries
 from tests.protocol.stage import Stage, acme, adder, founder, reader, writer
 
 if TYPE_CHECKING:
@@ -96,9 +97,7 @@ def a_forgery(kind: str) -> Callable[[], None]:
     """A writer and a reader meet a forged entry."""
 
     def explore() -> None:
-        other = commands.add_project("seed-r", "r", "other", 1)
-        job = commands.charge("seed-job", "p", 3, JOB)
-        stage = acme(("seed-r", other), ("seed-job", job), forged=[FORGED], tenants=["other"])
+        stage = books()
         actors = forger(forgeries(stage)[kind]), writer("a", commands.charge("a", "p", 5)), reader("r", BALANCES)
         stage.explore(*actors, luck=Luck(crashes=1))
 
@@ -156,7 +155,9 @@ def two_crashes_and_a_reader() -> None:
 def records_before_heads(view: View, missing: Missing) -> Steps:
     """Read what is missing before the heads of its streams."""
     view.current = False
-    yield from protocol._route(view, [*missing.routes, *(one for kind, one in missing.keys if kind in (PROJECT, CLAIM))])
+    yield from protocol._route(
+        view, [*missing.routes, *(one for kind, one in missing.keys if kind in (PROJECT, CLAIM))]
+    )
     keys = tuple(missing.keys)
     read: dict[Any, Any] = dict(zip(keys, (yield Get(keys)), strict=True)) if keys else {}
     streams = {*missing.streams}
@@ -173,8 +174,8 @@ def records_before_heads(view: View, missing: Missing) -> Steps:
 def no_walk(view: View, _: Any) -> Steps:
     """Believe that there is nothing after the head."""
     view.current = True
+    yield from ()
     return False
-    yield
 
 
 def walks_one_step(view: View, permitted: entries.Permitted) -> Steps:
@@ -208,18 +209,18 @@ def head_anyhow(view: View, stream: str) -> Steps:
 
 def helps_nobody(_: str, reached: Head, others: Sequence[Later]) -> Steps:
     """Take what others left for written."""
+    yield from ()
     return others[-1].end if others else reached
-    yield
 
 
-def helps_past_refusals(stream: str, reached: Head, others: Sequence[Later]) -> Steps:
+def helps_past_refusals(_: str, __: Head, others: Sequence[Later]) -> Steps:
     """Carry out what others left, whether or not all of it could be written."""
     for one in others:
         yield from protocol._carry_out(one.entry)
     return others[-1].end
 
 
-def waits_for_nobody(stream: str, reached: Head, others: Sequence[Later]) -> Steps:
+def waits_for_nobody(_: str, reached: Head, others: Sequence[Later]) -> Steps:
     """Carry out at once what others have just begun."""
     for one in others:
         if not (yield from protocol._carry_out(one.entry)):
@@ -384,8 +385,8 @@ def anything_is_fit(document: dict[str, Any], *_: Any) -> tuple[Entry | None, st
 
 def stands_always(*_: Any) -> Steps:
     """Take an entry's word for what was there before it."""
+    yield from ()
     return True
-    yield
 
 
 def same_end(end: Head, document: dict[str, Any]) -> Head:
@@ -490,12 +491,16 @@ MUTANTS: dict[str, Mutant] = {
     "heads are read after a search": Mutant({"_look": searches_once, "View": KeepsSearches}, a_new_tenant),
     "searches are kept when a tenant turns up": Mutant({"View": KeepsSearches}, a_new_tenant),
     "fitness is not checked": Mutant({"entries.flaw": anything_is_fit}, a_forgery("wrong sum")),
-    "the books before an entry are not looked at": Mutant({"_stands": stands_always}, a_forgery("records of the future")),
-    "an entry that a newer record hides is taken for fit": Mutant(
-        {"_judged": stands_always}, a_forgery("records of the future")
+    "the books before an entry are not looked at": Mutant(
+        {"_stands": stands_always}, a_forgery("records the books never had")
     ),
-    "a void entry ends like a fit one": Mutant({"entries.passed": same_end}, lambda: two_charges(crashes=1)),
-    "what is appended may be there already": Mutant({"_stands": stands_always}, a_forgery("a job that is charged already")),
+    "an entry that a newer record hides is taken for fit": Mutant(
+        {"_judged": stands_always}, a_forgery("records the books never had")
+    ),
+    "a void entry ends like a fit one": Mutant({"entries.passed": same_end}, lambda: two_charges(crashes=2)),
+    "what is appended may be there already": Mutant(
+        {"_stands": stands_always}, a_forgery("a job that is charged already")
+    ),
     "claims are not respected": Mutant({"_claim": claims_anything}, two_tenants),
     "a claim that is there already counts as new": Mutant({"_claim": claims_again}, two_of_one_tenant),
     "a claim elsewhere is reported before the log was read": Mutant({"_settled": settled_at_once}, a_name_given_away),
@@ -505,5 +510,3 @@ MUTANTS: dict[str, Mutant] = {
     "an older claim counts": Mutant({"View": FollowsTheLastClaim}, a_name_that_went_on),
     "a failure after the commit is told": Mutant({"_finish": fails_after_the_commit}, unreachable),
 }
-
-__all__ = ["MUTANTS", "Mutant", "suppress", "waits_for_nobody"]

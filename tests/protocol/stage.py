@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dca.core.model import GLOBAL_STREAM, tenant_stream
+from dca.core.model import GLOBAL_STREAM, Claim, tenant_stream
 from dca.store import protocol
 from dca.store.schema import SITE
 from tests.protocol import commands
@@ -36,9 +36,7 @@ def written(decide: Decide) -> Generator[Any, Any, Decision]:
 
 def writer(name: str, decide: Decide, *, denied: Sequence[str] = (), may_hear: Sequence[str] = ()) -> Actor:
     """Return a writer of one command, whose commit id is its name."""
-    return Actor(
-        name, lambda: written(decide), {name: decide}, denied=frozenset(denied), may_hear=frozenset(may_hear)
-    )
+    return Actor(name, lambda: written(decide), {name: decide}, denied=frozenset(denied), may_hear=frozenset(may_hear))
 
 
 def founder(name: str, tenant: str, *further: tuple[str, Decide]) -> Actor:
@@ -68,7 +66,7 @@ def adder(name: str, project: str, tenant: str, *others: str, may_hear: Sequence
     """Return a writer that adds a project as the engine does: others may have claimed the name."""
     commits = {
         f"{name}-releases-{other}-{number}": commands.release(
-            f"{name}-releases-{other}-{number}", protocol.Claim(project, other, 1), tenant
+            f"{name}-releases-{other}-{number}", Claim(project, other, 1), tenant
         )
         for other in others
         for number in range(1, commands.PATIENCE + 1)
@@ -107,7 +105,11 @@ class Stage:
         self.tenants = (*tenants, *to_come)
         self.shelf = Shelf()
         self.judge = Judge(
-            self.shelf, self.streams, {**dict(decides), **self._recoveries}, forged=frozenset(forged), recover=self._recover
+            self.shelf,
+            self.streams,
+            {**dict(decides), **self._recoveries},
+            forged=frozenset(forged),
+            recover=self._recover,
         )
         world: World = ()
         for name, decide in decides:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.protocol import commands
-from tests.protocol.cast import Actor
 from tests.protocol.explore import Luck
 from tests.protocol.stage import Stage, adder, writer
+
+if TYPE_CHECKING:
+    from tests.protocol.cast import Actor
 
 TENANTS = ("a1", "b1", "c1")
 
@@ -34,7 +36,9 @@ def test_two_tenants_at_once() -> None:
 def test_two_tenants_at_once_and_again(monkeypatch: pytest.MonkeyPatch, *, backwards: bool) -> None:
     """The same with both crashing, and with each taking the name from the other more than once."""
     monkeypatch.setattr(commands, "PATIENCE", 2)
-    Stage("a1", "b1").explore(add("x", "a1", may_hear=BUSY), add("y", "b1", may_hear=BUSY), luck=Luck(crashes=2), backwards=backwards)
+    Stage("a1", "b1").explore(
+        add("x", "a1", may_hear=BUSY), add("y", "b1", may_hear=BUSY), luck=Luck(crashes=2), backwards=backwards
+    )
 
 
 def test_two_of_one_tenant_at_once() -> None:

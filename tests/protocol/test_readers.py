@@ -53,4 +53,6 @@ def test_a_reader_of_everything_beside_a_new_tenant() -> None:
     """A tenant, its payment and its project that appear while all is read are seen as far as their log goes."""
     seconds = ("a-pays", commands.pay("a-pays", "new", 9)), ("a", commands.add_project("a", "n", "new", 5))
     stage = acme(to_come=["new"])
-    stage.explore(founder("a", "new", *seconds), reader("r", commands.everything("t:acme", "t:new")), luck=Luck(crashes=1))
+    stage.explore(
+        founder("a", "new", *seconds), reader("r", commands.everything("t:acme", "t:new")), luck=Luck(crashes=1)
+    )

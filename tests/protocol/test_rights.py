@@ -11,7 +11,9 @@ from tests.protocol.stage import acme, reader, writer
 DENIED = ("association", "payment")
 
 
-@pytest.mark.parametrize("admin", [commands.pay("b", "acme", 5), commands.add_user("b", "p", "ann")], ids=["pays", "adds a user"])
+@pytest.mark.parametrize(
+    "admin", [commands.pay("b", "acme", 5), commands.add_user("b", "p", "ann")], ids=["pays", "adds a user"]
+)
 def test_beside_an_administrator(admin: commands.Decide) -> None:
     """A hook that may only charge is never held up by an administrator who writes or crashes."""
     hook = writer("a", commands.charge("a", "p", 5), denied=DENIED)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 HELD = ("seed-hold", commands.hold("seed-hold", "p", 20, "j1"))
 """A hold of p for the job j1, before anything else."""
+CHARGED = ("seed-charge", commands.charge("seed-charge", "p", 3, "j0"))
+"""And a charge of the job j0."""
 
 DOINGS: dict[str, Callable[[str], Decide]] = {
     "charges p": lambda name: commands.charge(name, "p", 5),
@@ -25,6 +27,7 @@ DOINGS: dict[str, Callable[[str], Decide]] = {
     "settles the hold of j1": lambda name: commands.charge(name, "p", 5, "j1", key="k"),
     "settles the oldest hold": lambda name: commands.charge_oldest(name, "p", 20),
     "holds": lambda name: commands.hold(name, "p", 7, "j2"),
+    "takes a charge back": lambda name: commands.take_back(name, "p", "j0"),
     "moves": lambda name: commands.move(name, "p", "q", 5),
     "pays": lambda name: commands.pay(name, "acme", 5),
     "adds a user": lambda name: commands.add_user(name, "p", "ann"),
@@ -39,7 +42,7 @@ def test_two_writers(pair: tuple[str, str], *, backwards: bool) -> None:
     actors = [writer("a", first), writer("b", second, may_hear=("refused",))]
     if pair == ("adds a user", "adds a user"):
         actors[0] = writer("a", first, may_hear=("refused",))
-    acme(HELD).explore(*actors, luck=Luck(crashes=2), backwards=backwards)
+    acme(HELD, CHARGED).explore(*actors, luck=Luck(crashes=2), backwards=backwards)
 
 
 def test_three_writers() -> None:

@@ -4,30 +4,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dca.store import protocol
 from dca.store.protocol import YOUNG_SECONDS, Sleep, Write
 from tests.protocol import commands
 from tests.protocol.explore import alone
+from tests.protocol.mutants import waits_for_nobody
 from tests.protocol.stage import acme, writer
 from tests.protocol.world import Effect
 
 if TYPE_CHECKING:
+    import pytest
+
     from dca.store.protocol import Operation
-    from tests.protocol.stage import Stage
     from tests.protocol.world import World
 
 CHARGE_OF_A = writer("a", commands.charge("a", "p", 5))
 
 
-def after_the_entry_of_a() -> Stage:
-    """Return books with an entry of a of which nothing is carried out."""
-    stage = acme()
-    stage.before(CHARGE_OF_A, writes=1)
-    return stage
-
-
 def test_the_author_crashed() -> None:
     """Its records are written by the next writer, after that one's own and two moments of waiting."""
-    stage = after_the_entry_of_a()
+    assert seen_after_the_crash() == [
+        "project of 6", "transaction of 6", "waits", "waits", "project of 5", "transaction of 5", "tenant of 6",
+    ]  # fmt: skip
+
+
+def test_impatience_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that waits for nobody does not pass for one that does."""
+    monkeypatch.setattr(protocol, "_help", waits_for_nobody)
+    assert "waits" not in seen_after_the_crash()
+
+
+def seen_after_the_crash() -> list[str]:
+    """Return what a writer does after another crashed: each wait and each document."""
+    stage = acme()
+    stage.before(CHARGE_OF_A, writes=1)
     seen: list[str] = []
 
     def note(operation: Operation, world: World) -> World:
@@ -38,9 +48,7 @@ def test_the_author_crashed() -> None:
         return world
 
     alone(stage.judge, stage.judge.first, writer("b", commands.charge("b", "q", 7)), meanwhile=note)
-    assert seen == [
-        "project of 6", "transaction of 6", "waits", "waits", "project of 5", "transaction of 5", "tenant of 6",
-    ]  # fmt: skip
+    return seen
 
 
 def test_the_author_goes_on() -> None:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from dca.core.model import SITE_ID
 from dca.store.entry import canonical
 from dca.store.port import LogQuery, Query, Sum, Sums, select, total
-from dca.store.protocol import CREATED, DONE, EXISTS, Create, Found, Item, Key, Search, head_key
+from dca.store.protocol import CREATED, DONE, EXISTS, Create, Found, Item, Key, Search, Streams, head_key
 from dca.store.schema import LOG, SITE, TENANT
 
 World = tuple[int, ...]
@@ -78,7 +78,11 @@ class Shelf:
             if key[0] == kind and (content := self.contents[number]) is not None
         ]
 
-    def heads(self, world: World) -> tuple[tuple[int, int], ...]:
+    def found(self, world: World, operation: Search | Streams) -> tuple[Any, ...]:
+        """Return what a search over what a refresh showed finds."""
+        return self._heads(world) if isinstance(operation, Streams) else self._search(world, operation)
+
+    def _heads(self, world: World) -> tuple[tuple[int, int], ...]:
         """Return position and content of the documents that carry heads, and of those that ought to."""
         keys = {key for kind in (SITE, TENANT) for key, _ in self.of_kind(world, kind)} | {(SITE, SITE_ID)}
         for (_, record_id), _ in self.of_kind(world, LOG):
@@ -87,7 +91,7 @@ class Shelf:
                 keys.add(head_key(stream))
         return tuple((position, look(world, position)) for position in sorted(map(self.position, keys)))
 
-    def search(self, world: World, search: Search) -> tuple[Any, ...]:
+    def _search(self, world: World, search: Search) -> tuple[Any, ...]:
         """Answer a search from what a refresh showed: numbers of contents, or sums."""
         request = search.request
         if isinstance(request, LogQuery):

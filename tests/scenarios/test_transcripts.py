@@ -28,7 +28,10 @@ def store(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize(
-    ("transcript", "store"), CASES, ids=[f"{transcript.path.stem}-{store}" for transcript, store in CASES], indirect=["store"]
+    ("transcript", "store"),
+    CASES,
+    ids=[f"{transcript.path.stem}-{store}" for transcript, store in CASES],
+    indirect=["store"],
 )
 def test_transcript(transcript: Transcript, store: str, folder: Path) -> None:
     """What the transcript shows is what happens."""
@@ -103,7 +106,6 @@ def test_a_named_place_stays_what_it_was(folder: Path) -> None:
 
 def test_a_change_where_none_may_be_is_found(folder: Path) -> None:
     """A step that may not change the books fails the transcript when they change."""
-
     path = folder / "list.transcript"
     path.write_text("# Lists.\n$ dca rate get -m\n...\n", encoding="utf-8")
     shell = Shell(folder)
