@@ -121,7 +121,8 @@ def sqlite_floor(path: Path, rows: list[tuple[tuple[Any, ...], list[tuple[Any, .
     def insert() -> None:
         for entry, found in rows:
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute(f"INSERT INTO log VALUES ({', '.join('?' * len(entry))})", entry)
+            marks = ", ".join("?" * len(entry))
+            connection.execute(f"INSERT INTO log VALUES ({marks})", entry)  # noqa: S608 -- only marks
             marks = ", ".join("?" * len(found[0]))
             connection.executemany(f'INSERT INTO "transaction" VALUES ({marks})', found)  # noqa: S608 -- only marks
             connection.execute("COMMIT")

@@ -154,8 +154,8 @@ def make(shell: Shell) -> dict[str, str]:
     for words in BOOKS:
         answers = shell.ok(*words)
     places = {BATCH: answers["batch"]}
-    for words in ("transaction holds", "transaction list", "log list"):
-        places[f"{MARK} {words}"] = shell.ok(*words.split(), "--limit=1")["next"]
+    for listing in ("transaction holds", "transaction list", "log list"):
+        places[f"{MARK} {listing}"] = shell.ok(*listing.split(), "--limit=1")["next"]
     return places
 
 

@@ -94,7 +94,7 @@ class Shell:
         kept = sys.argv, sys.stdin, sys.stdout, sys.stderr
         with _surrounded(self.folder, self.environment | dict(environment or {})):
             sys.argv = [program, *words]
-            sys.stdin, sys.stdout, sys.stderr = None if stdin is None else _stream(stdin), out, err  # type: ignore[assignment]
+            sys.stdin, sys.stdout, sys.stderr = None if stdin is None else _stream(stdin), out, err
             try:
                 status = cli.setup_main() if program == "dca_setup" else cli.main(list(words))
             finally:

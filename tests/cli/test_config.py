@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,8 +14,6 @@ from tests.cli import checks
 from tests.cli.shell import as_somebody, room
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.cli.shell import Result, Shell
 
 
@@ -58,7 +57,7 @@ def test_bad_configs(text: str | bytes, said: str, words: tuple[str, ...], shell
 
 
 @pytest.mark.parametrize(
-    "make", [os.mkdir, lambda path: os.symlink(path, path), os.mkfifo], ids=["folder", "loop", "absent"]
+    "make", [os.mkdir, lambda path: Path(path).symlink_to(path), os.mkfifo], ids=["folder", "loop", "absent"]
 )
 def test_configs_that_cannot_be_read(make: object, shell: Shell) -> None:
     """A config that cannot be read is said to be so."""
@@ -132,7 +131,7 @@ def test_secrets_are_masked(shell: Shell) -> None:
 @pytest.mark.parametrize(
     "store",
     [
-        "sqlite:", "sqlite", "books.db", "/tmp/books.db", "SQLITE:x", "mysql://x", "ftp://host/x", "file:///x", ":", "http:", "https://",
+        "sqlite:", "sqlite", "books.db", "/books.db", "SQLITE:x", "mysql://x", "ftp://host/x", "file:///x", ":", "http:", "https://",
         "http://", "http://:9200", "http://host:port", "http://host:99999", "http://[::1", "http://host:9200/Upper", "http://host:9200/a/b",
         "http://host:9200/a*", "http://ho st:9200", "http://user:geheim@:9200", "ftp://user:geheim@host/x", "http://user:geheim@host:x",
         "http://host:9200/_x", "http://host:9200/-x", "http://host:9200?x=1",

@@ -16,6 +16,8 @@ from tests.cli import checks
 from tests.cli.shell import as_somebody, room
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.cli.shell import Result, Shell
 
 READING = (
@@ -51,7 +53,7 @@ def tool(shell: Shell, *statements: str) -> None:
             connection.execute(statement)
 
 
-STRANGE = {
+STRANGE: dict[str, Callable[[Shell], object]] = {
     "text": lambda shell: shell.file.write_text("these are no books\n" * 300, encoding="utf-8"),
     "short text": lambda shell: shell.file.write_text("x", encoding="utf-8"),
     "zeros": lambda shell: shell.file.write_bytes(bytes(8192)),
@@ -86,7 +88,11 @@ def test_books_of_a_newer_dca(words: tuple[str, ...], books: Shell) -> None:
 
 def test_empty_file(shell: Shell) -> None:
     """An empty file, or a database with nothing in it, is no books yet: reading says so, writing makes them."""
-    for make in (shell.file.touch, lambda: tool(shell, "PRAGMA journal_mode = WAL", "VACUUM")):
+    makers: tuple[Callable[[], object], ...] = (
+        shell.file.touch,
+        lambda: tool(shell, "PRAGMA journal_mode = WAL", "VACUUM"),
+    )
+    for make in makers:
         make()
         assert "no books" in checks.failure(shell.run("list"), 3)["error"]
         assert shell.ok("tenant", "add", "--tenant=acme")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import subprocess
 import sys
 import time
@@ -43,7 +42,7 @@ def is_queueing(process: subprocess.Popen[str], lock: str) -> bool:
     if process.poll() is not None:
         return True
     with contextlib.suppress(OSError):
-        return any(os.readlink(one) == lock for one in Path(f"/proc/{process.pid}/fd").iterdir())
+        return any(str(one.readlink()) == lock for one in Path(f"/proc/{process.pid}/fd").iterdir())
     return False
 
 

@@ -191,10 +191,9 @@ class _Run:
             raise Difference(f"{outcome.code} is no answer to that: {outcome.text}")
         if outcome.ok and step.words == "bill generate":
             self._judge_bill(step, now, outcome)
-        if self.oracle.lost or not hasattr(self.oracle, "_" + step.words.replace(" ", "_")):
-            return
-        verdict = self.oracle.judge(step, now)
-        if self.oracle.lost:
+        judges = hasattr(self.oracle, "_" + step.words.replace(" ", "_"))
+        verdict = self.oracle.judge(step, now) if judges and not self.oracle.lost else None
+        if not judges or self.oracle.lost:
             return
         if verdict is not None:
             self.hall.judged += 1

@@ -119,7 +119,7 @@ class Oracle:
         self.zone = "UTC"
         self.cluster = "cluster"
         self.now = 0
-        self.lost = False
+        self.lost: bool = False
         """Whether something happened that these rules cannot follow."""
         self.made: Any = None
         """What the last command made and the books alone can name: a hold, or the charges of an import."""

@@ -169,7 +169,8 @@ class Workload:
         else:
             words = rng.choices(list(self.manner.weights), list(self.manner.weights.values()))[0]
             step = self._of(words, rng)
-        step = step._replace(**self._times(rng, step.words))
+        times: dict[str, Any] = self._times(rng, step.words)
+        step = step._replace(**times)
         self.done.append(step)
         if step.key:
             self.keyed.append(step)
@@ -257,7 +258,8 @@ class Workload:
         site: Any = self.store.records["site"].get("site")
         wide = WIDE if site is not None and site.names == "extended" else ()
         free = [name for name in (*pool, *wide) if name.lower() not in taken]
-        return rng.choice(free if free and rng.random() < 0.9 else (*pool, *wide))
+        chosen: str = rng.choice(free if free and rng.random() < 0.9 else [*pool, *wide])
+        return chosen
 
     def _figures(self, project: str) -> tuple[Project | None, Tenant | None]:
         found: Any = self.store.records["project"].get(project.lower())
@@ -341,7 +343,10 @@ class Workload:
         ends = {"t2p": (owner, project), "p2t": (project, owner), "p2p": (project, other)}[way]
         if way == "t2p":
             balance, credit = self._free(tenant)
-            limits = {"--balance": (balance - min(0, found.balance),), "--credit": (credit,)}
+            limits: dict[str, tuple[int, ...]] = {
+                "--balance": (balance - min(0, found.balance),),
+                "--credit": (credit,),
+            }
         else:
             limits = {"--balance": (found.balance, free), "--credit": (found.credit, free - found.balance)}
         names = [name for name, most in limits.items() if max(most) > 0] or list(limits)

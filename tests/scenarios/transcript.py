@@ -14,7 +14,8 @@ Below a command stands what it answers: `2> ` before what goes to standard error
 what differs from run to run; `<batch:first>` also keeps what stood there under that name, for later answers and commands.
 
 Beside `dca` and `dca_setup` a transcript can `cat` files (`cat > FILE` takes the `> ` lines below it) and `cp slurm/FILE` logs
-of a real Slurm into its folder; it can put variables before a command, pipe `echo TEXT |` into it, and read from `< FILE` or, closed, `<&-`.
+of a real Slurm into its folder; it can put variables before a command, pipe `echo TEXT |` into it, and read from
+`< FILE` or, closed, `<&-`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from datetime import UTC, datetime, timedelta
 from difflib import unified_diff
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from dca.commands.table import BY_WORDS, Command
 
@@ -152,6 +154,9 @@ class Run:
             "yesterday": f"{today - timedelta(days=1):%Y-%m-%d}",
             "tomorrow": f"{today + timedelta(days=1):%Y-%m-%d}",
         }
+        address = urlsplit(shell.store)
+        if address.hostname:
+            self.given |= {"host": f"{address.hostname}:{address.port}", "prefix": address.path.strip("/")}
         self.slurm = slurm
 
     def play(self, transcript: Transcript) -> None:
@@ -280,8 +285,8 @@ def options_shown(transcript: Transcript) -> Iterator[tuple[Command, str]]:
 
 def normalised(text: str, given: Mapping[str, str], kept: Mapping[str, str]) -> str:
     """Put the names of PATTERNS into an answer where they surely stand."""
-    for name in ("store", "folder"):
-        text = text.replace(given[name], f"<{name}>")
+    for name in ("store", "folder", "prefix", "host"):
+        text = text.replace(given.get(name, "\0"), f"<{name}>")
     text = re.sub(rf"(?<![\w-]){re.escape(given['actor'])}(?![\w-])", "<actor>", text)
     for name, value in kept.items():
         text = text.replace(value, f"<{name}>")
