@@ -29,7 +29,9 @@ def show(
     where = _narrowed(book, tenant, project)
     rate = book.site().rate
     tenants: list[Tenant] = list(book.all(Query(TENANT, tuple(where[TENANT]))))
-    projects: list[Project] = list(book.all(Query(PROJECT, tuple(where[PROJECT]))))
+    projects: dict[str, list[Project]] = {}
+    for record in book.all(Query(PROJECT, tuple(where[PROJECT]))):
+        projects.setdefault(record.tenant, []).append(record)
     users = _users(book, where[ASSOCIATION])
     listed = []
     for one in tenants:
@@ -37,9 +39,8 @@ def show(
             continue
         shown = [
             _project(record, one, rate, users.get(record.id, []), all_=all_)
-            for record in projects
-            if record.tenant == one.id
-            and (all_ or record.state != DISABLED)
+            for record in projects.get(one.id, [])
+            if (all_ or record.state != DISABLED)
             and (wanted is None or wanted in (association.user for association in users.get(record.id, [])))
         ]
         if shown or (project is None and user is None):

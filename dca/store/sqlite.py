@@ -266,10 +266,21 @@ class SqliteStore:
             raise UnreachableError(f"{self.path} was written by a newer dca (schema {version}); install that version.")
         return True
 
+    def _lock_file(self) -> int:
+        """Open the lock file, which is for the same people as the books."""
+        handle = os.open(f"{self.path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        lock = os.fstat(handle)
+        with contextlib.suppress(OSError):  # books that are still to be made; a group that is not ours
+            books = self.path.stat()
+            if lock.st_uid == os.geteuid() and (lock.st_mode, lock.st_gid) != (books.st_mode, books.st_gid):
+                os.fchmod(handle, books.st_mode & 0o666)
+                os.fchown(handle, -1, books.st_gid)
+        return handle
+
     @contextlib.contextmanager
     def _queue(self) -> Iterator[None]:
         """Wait for our turn among the writers: a busy time-out alone lets some of many starve."""
-        handle = os.open(f"{self.path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        handle = self._lock_file()
         try:
             deadline = time.monotonic() + self._wait_seconds
             pause = 0.0002

@@ -102,22 +102,23 @@ def ended_anywhere(
     for fate in fates(how):
         shell = copied(original, place / f"{how}-{fate.at}")
         ended = run(shell, fate)
+        said = [line for line in ended.err.splitlines() if not line.startswith("dca: made new books")]
         if ended.status == 0:
-            assert not ended.err, ended
+            assert not said, ended
             return
         assert ended.status == wanted, ended
-        if how == INTERRUPT:
-            assert ended.err.startswith("interrupted; "), ended
-            assert "Traceback" not in ended.err, ended
-            assert "Exception ignored" not in ended.err, ended
-            assert not ended.out, ended
+        assert not ended.out, ended
+        assert len(said) == (how == INTERRUPT), ended
+        assert all(line.startswith("interrupted; ") for line in said), ended
         yield shell, ended
         shutil.rmtree(shell.folder)
     pytest.fail("it does not come to an end")
 
 
-@pytest.mark.parametrize("how", [KILL, INTERRUPT])
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [*((name, KILL) for name in SCENES), *((name, INTERRUPT) for name in ("charge with its hold", "import"))],
+)
 def test_a_command_ends_anywhere(name: str, how: str, place: Path, nursery: Nursery) -> None:
     """The books are whole, the command is done or not (an import: up to an entry), and sent again it is done once."""
     scene = SCENES[name]
@@ -140,8 +141,6 @@ def test_a_command_ends_anywhere(name: str, how: str, place: Path, nursery: Nurs
         again = nursery.dca(shell, *scene.words, portion=PORTION)
         assert (again.status, again.err) == (0, ""), again
         assert_same(whole_books(shell), wanted)
-        assert nursery.dca(shell, "tenant", "payment", "--tenant=acme", "--payment=1").status == 0
-        whole_books(shell)
     assert operations >= scene.operations_min
     assert seen == set(range(len(begin), len(end) + 1)), "every entry was the last one once"
 
@@ -164,8 +163,7 @@ def test_the_making_of_the_books_ends_anywhere(words: tuple[str, ...], how: str,
     operations, found = 0, set()
 
     def run(shell: Shell, fate: Fate) -> Ended:
-        ended = nursery.dca(shell, *words, fate=fate)
-        return ended._replace(err="") if ended.status == 0 else ended  # that the books were made is told there
+        return nursery.dca(shell, *words, fate=fate)
 
     for shell, _ in ended_anywhere(Shell(place / "empty"), place, run, how):
         operations += 1
@@ -196,8 +194,7 @@ def test_wiping_ends_anywhere(how: str, place: Path, nursery: Nursery, *, watche
             if watched:
                 reader.execute("BEGIN")
                 reader.execute("SELECT count(*) FROM log").fetchone()
-            ended = nursery.dca(shell, *words, fate=fate)
-        return ended._replace(err="") if ended.status == 0 else ended
+            return nursery.dca(shell, *words, fate=fate)
 
     for shell, _ in ended_anywhere(original, place, run, how):
         try:

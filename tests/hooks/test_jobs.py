@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dca.core import names
 from tests.hooks.captured import CLUSTER, WHOLE, run
+from tests.hooks.site import SECONDS_MAX
 
 if TYPE_CHECKING:
     from tests.hooks.site import Site
@@ -182,20 +185,22 @@ def test_epilog_waits_for_the_prolog(site: Site) -> None:
 
 
 def test_who_kills_the_prolog_kills_dca(site: Site) -> None:
-    """Slurm kills the prolog of a job that is cancelled; a hold made after that would stay open."""
+    """Slurm kills the prolog of a job that is cancelled; a hold that dca made after that would stay open."""
     one = run("completed")
-    site.slow(1)
+    site.slow(SECONDS_MAX)
     prolog = site.begin_prolog(one)
-    while not site.called_with("squeue"):
+    while "sleep" not in alive(prolog.pid).values():
         assert prolog.poll() is None
         time.sleep(0.01)
-    time.sleep(0.3)
     os.killpg(prolog.pid, signal.SIGKILL)
     prolog.communicate()
-    time.sleep(2)
-    assert (site.holds, site.kept()) == ([], {})
+    until = time.monotonic() + 5
+    while alive(prolog.pid) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert alive(prolog.pid) == {}
+    site.fast()
     assert site.epilog(one) == 0
-    assert (len(site.charges), site.kept("runs")) == (1, {})
+    assert (len(site.charges), site.holds, site.kept(), site.kept("runs")) == (1, [], {}, {})
 
 
 @pytest.mark.parametrize("state", ["COMPLETING", "PENDING", "CANCELLED"])
@@ -234,6 +239,18 @@ def test_incomplete_environment_stops_no_job(site: Site, without: str) -> None:
     assert site.epilog(one) == 1
     assert site.called == []
     assert len(site.logged.splitlines()) == 2
+
+
+def alive(session: int) -> dict[int, str]:
+    """Return the living processes of a session: their ids and what they run."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            name, _, rest = path.read_text().partition("(")[2].rpartition(") ")
+            state, _, _, its_session = rest.split()[:4]
+            if int(its_session) == session and state != "Z":
+                found[int(path.parent.name)] = name
+    return found
 
 
 def test_cluster_is_lower_case_in_keys(site: Site) -> None:
