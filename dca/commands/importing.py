@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from dca.book import Book
 from dca.commands.project import new_project
-from dca.commands.transaction import CORE_HOURS, NODE_HOURS, WALL_HOURS
 from dca.commands.user import new_association
 from dca.core import ledger, names
 from dca.core.clock import SECOND
@@ -13,8 +12,11 @@ from dca.core.errors import DcaError
 from dca.core.ledger import Accounts, Usage
 from dca.core.model import (
     CHARGE,
+    CORE_HOURS,
     IMPORT,
+    NODE_HOURS,
     OPEN,
+    WALL_HOURS,
     Association,
     Hold,
     Transaction,

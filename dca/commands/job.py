@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from dca.book import stream_of_tenant
 from dca.commands import figures
 from dca.commands.importing import CHANGED, CHARGED, KNOWN, UNITS, Keyed, Manner, Outcome, billed_seconds, book_jobs
-from dca.commands.transaction import CORE_HOURS, NODE_HOURS
 from dca.core import clock, ledger, names
 from dca.core.errors import DcaError, NotFoundError, RefusedError, UnreachableError, UsageError
 from dca.core.ledger import Accounts
-from dca.core.model import IMPORT, UNDO, Transaction, tenant_stream
+from dca.core.model import CORE_HOURS, IMPORT, NODE_HOURS, UNDO, Transaction, tenant_stream
 from dca.core.money import Decimal
 from dca.core.names import folded, shown
 from dca.schedulers import READERS

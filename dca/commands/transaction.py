@@ -13,8 +13,10 @@ from dca.core.errors import RefusedError, UsageError
 from dca.core.ledger import Accounts, Usage
 from dca.core.model import (
     CHARGE,
+    CORE_HOURS,
     IMPORT,
     OPEN,
+    WALL_HOURS,
     Hold,
     Transaction,
     association_id,
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from dca.book import Book
     from dca.commands.arguments import Count, Days, JobKey, Name, Seconds, Size, Text
 
-WALL_HOURS, CORE_HOURS, NODE_HOURS = "wall-hours", "core-hours", "node-hours"
 FUTURE_MAX = 300 * clock.SECOND
 
 

@@ -11,15 +11,18 @@ from dca.core import ledger, money
 from dca.core.errors import DcaError
 from dca.core.model import (
     CHARGE,
+    CORE_HOURS,
     DISABLED,
     ENABLED,
     GLOBAL_STREAM,
     IMPORT,
+    NODE_HOURS,
     OPEN,
     RELEASED,
     SETTLED,
     SITE_ID,
     UNDO,
+    WALL_HOURS,
     Association,
     Change,
     Claim,
@@ -53,7 +56,7 @@ def flaw(*, command: str, stream: str, seq: int, time: int, changes: Collection[
             _misplaced(stream, seq, time, changes, kinds)
             or next(filter(None, map(_misshapen, changes)), "")
             or _names_flaw(command, changes)
-            or _holds_flaw(changes)
+            or _holds_flaw(time, changes)
             or _transactions_flaw(changes)
             or _rate_flaw(changes)
             or _projects_flaw(command, changes)
@@ -108,7 +111,8 @@ def _is_named_rightly(record: Record) -> bool:
     if isinstance(record, (Tenant, Project)):
         return record.id == folded(record.name)
     if isinstance(record, Association):
-        return record.id == association_id(record.tenant, record.project, folded(record.name))
+        named = association_id(record.tenant, record.project, record.user)
+        return (record.id, record.user) == (named, folded(record.name))
     if isinstance(record, Hold) and record.job:
         return record.id == hold_id(record.tenant, record.job)
     if isinstance(record, (Hold, Transaction, Payment)):
@@ -157,7 +161,7 @@ def _names_flaw(command: str, changes: Iterable[Change]) -> str:
     return ""
 
 
-def _holds_flaw(changes: Collection[Change]) -> str:
+def _holds_flaw(time: int, changes: Collection[Change]) -> str:
     settling = {record.id: record for _, record, _ in changes if isinstance(record, Transaction)}
     for _, record, was in changes:
         if not isinstance(record, Hold):
@@ -165,11 +169,12 @@ def _holds_flaw(changes: Collection[Change]) -> str:
         if record.amount != money.price(record.rate, record.estimate) or min(record.rate, record.estimate) < 0:
             return f"the amount of hold {record.id} is not its rate times its estimate"
         if not isinstance(was, Hold):
-            if (record.state, record.closed, record.transaction) != (OPEN, 0, ""):
-                return f"hold {record.id} is closed before it was open"
+            if (record.state, record.opened, record.closed, record.transaction) != (OPEN, time, 0, ""):
+                return f"hold {record.id} is not opened by it"
             continue
         same = was._replace(state=record.state, closed=record.closed, transaction=record.transaction)
-        if was.state != OPEN or record.state not in (SETTLED, RELEASED) or record != same:
+        closes = (was.state, record.closed) == (OPEN, time) and record.state in (SETTLED, RELEASED)
+        if not closes or record != same:
             return f"hold {record.id} changes more than from open to closed"
         charged = settling.get(record.transaction)
         if (record.state == SETTLED) != (charged is not None) or (charged is None and record.transaction):
@@ -206,8 +211,14 @@ def _transaction_flaw(record: Transaction) -> str:
         return "the cost is not the sum of the project's parts"
     if record.tenant_balance + record.tenant_credit != record.cost:
         return "the cost is not the sum of the tenant's parts"
-    if min(sign * record.runtime, sign * record.billed_seconds, record.cores, record.nodes) < 0:
+    if min(sign * record.runtime, record.cores, record.nodes) < 0:
         return "a time or size is negative"
+    if record.billed_seconds != record.runtime * {
+        WALL_HOURS: 1,
+        CORE_HOURS: record.cores,
+        NODE_HOURS: record.nodes,
+    }.get(record.unit, -1):
+        return "the time is not billed by the unit"
     return "" if record.start <= record.end else "the end is before the start"
 
 

@@ -14,6 +14,10 @@ OPEN = "open"
 SETTLED = "settled"
 RELEASED = "released"
 
+WALL_HOURS = "wall-hours"
+CORE_HOURS = "core-hours"
+NODE_HOURS = "node-hours"
+
 CHARGE = "charge"
 IMPORT = "import"
 UNDO = "undo"

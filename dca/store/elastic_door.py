@@ -257,15 +257,18 @@ def _base64(text: str) -> str:
     return b64encode(text.encode()).decode()
 
 
+_UNKNOWN_NAME = re.compile("not known|name resolution|failed to resolve", re.IGNORECASE)
+
+
 def _silence(error: Exception, doing: str, hosts: str, seconds: float) -> UnreachableError:
     """Return what it means that a request got no answer, and whether it was sent at all."""
     from elastic_transport import ConnectionTimeout, SerializationError, TlsError
-    from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-    cause = error.__cause__
+    cause = error.__context__
     if isinstance(error, SerializationError):
         return UnreadableError(f"cannot {doing}: {hosts} answered what cannot be read; look for a proxy in between.")
-    if isinstance(cause, NameResolutionError):
+    if isinstance(cause, NewConnectionError) and _UNKNOWN_NAME.search(str(cause)):
         return UnreachableError(f"cannot {doing}: the name in {hosts} is not known; check DCA_STORE or the config.")
     if isinstance(cause, NewConnectionError):
         return UnreachableError(

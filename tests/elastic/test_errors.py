@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dca.core.errors import BusyError, DcaError, DeniedError, UnreachableError, UsageError
+from dca.core.model import Claim
 from dca.store.elastic import Address, ElasticStore
 from dca.store.elastic_door import Answer, refusal
 from dca.store.port import Condition, Query, Reader
-from dca.store.schema import PAYMENT, TENANT
+from dca.store.protocol import FAILED, Create, Item, Write
+from dca.store.schema import CLAIM, PAYMENT, TENANT
 from tests.contract import deeds
 from tests.contract.deeds import PERMITTED
 from tests.elastic.proxy import FOR_EVER, Fault, proxy
@@ -318,12 +320,21 @@ def test_no_books(clean_server: BookServer) -> None:
 
 def test_writing_without_books_makes_none(clean_server: BookServer) -> None:
     """Not even by a superuser, for whom Elasticsearch would make an index on the spot."""
+    item = Item(CLAIM, "alpha", Claim("alpha", "acme", 1), 1)
     with clean_server.store() as store:
         with pytest.raises(UnreachableError, match="run dca setup"):
             store.write(deeds.add_tenant("acme"))
+        with pytest.raises(UnreachableError, match="run dca setup"):
+            store.perform(Create(item.kind, item.id, item.record), store.deadline())
+        assert store.perform(Write((item, item._replace(version=0))), store.deadline()) == [FAILED, FAILED]
+    assert clean_server.must("GET", f"/{clean_server.prefix}*") == {}
+
+
+def test_a_preview_without_books_begins_with_empty_ones(clean_server: BookServer) -> None:
+    """So that a dry run can be tried before anything is set up."""
+    with clean_server.store() as store:
         preview = store.preview(lambda reader: [reader.get(TENANT, ["acme"]), reader.find(Query(TENANT))])
     assert preview == [[None], []]
-    assert clean_server.must("GET", f"/{clean_server.prefix}*") == {}
 
 
 @pytest.fixture

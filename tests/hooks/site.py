@@ -90,7 +90,9 @@ class Site:
     def fast(self) -> None:
         """Let dca work as usual again."""
         path = self.tools / "dca"
-        path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith("sleep ")))
+        path.write_text(
+            "".join(line for line in path.read_text().splitlines(keepends=True) if not line.startswith("sleep "))
+        )
 
     def record(self, says: str = "", status: int = 0) -> None:
         """Put something in the place of dca that notes its arguments, answers so, and ends with this status."""
