@@ -129,13 +129,16 @@ def _misshapen(change: Change) -> str:
     kind, record, _ = change
     for field, value in record._asdict().items():
         if isinstance(value, int):
-            if abs(value) > money.AMOUNT_MAX:
+            if abs(value) > (money.AMOUNT_MAX if field in AMOUNTS else NUMBER_MAX):
                 return f"the {field} of a {kind} is out of range"
         elif not _is_text(value, BYTES_MAX.get(field, TEXT_BYTES_MAX)):
             return f"the {field} of a {kind} is too long, or no text"
     return ""
 
 
+AMOUNTS = {"balance", "credit", "requested", "amount", "rate", "cost"}
+NUMBER_MAX = 2**63 - 1
+"""What every store can keep; sums of amounts may go beyond the largest amount."""
 BYTES_MAX = {"id": RECORD_ID_BYTES_MAX, "answer": ENTRY_BYTES_MAX}
 
 

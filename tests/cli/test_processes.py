@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
 import signal
 import sqlite3
 import subprocess
@@ -183,3 +184,32 @@ def test_two_who_want_the_last_of_it(books: Shell) -> None:
     results = [(process.communicate(timeout=60), process.returncode) for process in running]
     assert sorted(status for _, status in results) == [0, 0, 1, 1]
     assert books.ok("project", "show", "--project=kites")["project"]["free"] == 20
+
+
+def test_at_a_terminal(books: Shell) -> None:
+    """At a terminal an import shows how far it is and a question is answered there; the answer stays on standard output."""
+    log = JOBS.replace("|lab|", "|alps|") + "".join(f"{number}.batch|x\n" for number in range(200_000))
+    (books.folder / "long.txt").write_text(log, encoding="utf-8")
+    ours, theirs = pty.openpty()
+    calls = (("job", "import", "long.txt", "--rejects=rejected"), ("tenant", "disable", "--tenant=idle"))
+    try:
+        for words in calls:
+            os.write(ours, b"y\n")
+            done = subprocess.run(
+                [*DCA, *words],
+                check=False,
+                stdin=theirs,
+                stdout=subprocess.PIPE,
+                stderr=theirs,
+                cwd=books.folder,
+                env=books.outside(),
+                timeout=60,
+            )
+            assert done.returncode == 0, done
+            assert json.loads(done.stdout)["status"] == "success"
+        said = os.read(ours, 100_000).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "100 %" in said
+    assert "Disable tenant idle" in said

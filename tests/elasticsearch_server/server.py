@@ -27,6 +27,10 @@ class MissingServerError(Exception):
     """There is no server to test with; the message says what to do."""
 
 
+UNAVAILABLE = 503
+SECURITY_SECONDS = 30
+
+
 class Server(NamedTuple):
     """An Elasticsearch with security, and a user who may do everything there."""
 
@@ -61,13 +65,17 @@ class Server(NamedTuple):
         login = b64encode(f"{self.username}:{self.password}".encode()).decode()
         request.add_header("Authorization", f"Basic {login}")
         request.add_header("Content-Type", "application/json")
-        try:
-            with _open(request, timeout=60) as answer:
-                return json.load(answer)
-        except HTTPError as error:
-            with error:
-                error.add_note(error.read().decode(errors="replace"))
-            raise
+        deadline = time.monotonic() + SECURITY_SECONDS
+        while True:
+            try:
+                with _open(request, timeout=60) as answer:
+                    return json.load(answer)
+            except HTTPError as error:
+                with error:
+                    error.add_note(error.read().decode(errors="replace"))
+                if error.code != UNAVAILABLE or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)  # the index of users is made by the first who asks for it
 
     def is_ready(self) -> bool:
         """Tell whether the server knows the user and has a master."""

@@ -295,6 +295,13 @@ class Oracle:
         source.credit -= amounts[1]
         return True
 
+    def _project_show(self, project: str, needs: str | None = None) -> bool:
+        self._project(project, enabled=needs is not None)
+        if needs is not None:
+            need(int(needs) <= SECONDS_MOST)
+            need(self._free(project.lower()) >= Fraction(round(self.rate * int(needs) * 10**6 / 3600), 10**6))
+        return False
+
     def _user_add(self, project: str, user: str) -> bool:
         self._named(user)
         users = self._project(project, enabled=True).users
