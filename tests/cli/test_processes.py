@@ -134,15 +134,23 @@ def test_words_that_are_no_text(books: Shell) -> None:
 def test_interrupt(books: Shell) -> None:
     """Ctrl-C while it waits: exit status 130, one line, nothing changed."""
     before = books.state()
-    with contextlib.closing(sqlite3.connect(books.file, isolation_level=None)) as connection:
-        connection.execute("BEGIN EXCLUSIVE")
-        with subprocess.Popen(
-            [*DCA, "tenant", "payment", "--tenant=acme", "--payment=1", "--wait=20"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=books.folder, env=books.outside(),
-        ) as process:  # fmt: skip
-            time.sleep(1.5)  # it has long begun to wait
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=10)
+    queue = books.file.with_name(f"{books.file.name}.lock")
+    queue.unlink(missing_ok=True)
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of one who ignores it ignores it, too
+    try:
+        with contextlib.closing(sqlite3.connect(books.file, isolation_level=None)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            with subprocess.Popen(
+                [*DCA, "tenant", "payment", "--tenant=acme", "--payment=1", "--wait=50"],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=books.folder, env=books.outside(),
+            ) as process:  # fmt: skip
+                while not queue.exists() and process.poll() is None:
+                    time.sleep(0.01)
+                time.sleep(0.1)  # it has passed the queue and waits for the file
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=30)
+    finally:
+        signal.signal(signal.SIGINT, ours)
     assert process.returncode == 130, (out, err)
     assert err.startswith(b"interrupted")
     assert b"Traceback" not in err
