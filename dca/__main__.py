@@ -4,14 +4,19 @@ import sys
 
 from dca import __version__
 
+INTERRUPTED = 130
+
 
 def main() -> int:
     """Run dca with the arguments of the process; return the exit status."""
     if sys.argv[1:] == ["--version"]:
         sys.stdout.write(f"dca {__version__}\n")
         return 0
-    from dca.cli import main as run
-
+    try:
+        from dca.cli import main as run
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; nothing was done\n")
+        return INTERRUPTED
     return run()
 
 

@@ -62,11 +62,18 @@ def surroundings(
     )
 
 
+def _whole(path: Path) -> Path:
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        raise UsageError(f"{path} cannot be found from here: this folder was deleted; change to another one.") from None
+
+
 def _lasting(store: str) -> str:
     """Return a store's address as a config keeps it: the same books wherever dca is run, and no password."""
     scheme, _, path = store.partition(":")
     if scheme == "sqlite" and not path.startswith("~"):
-        return f"sqlite:{Path(path).absolute()}"
+        return f"sqlite:{_whole(Path(path))}"
     return config.without_password(store)
 
 
@@ -78,17 +85,17 @@ def open_store(settings: Settings, *, wait_seconds: float, tell: Callable[[str],
     if scheme == "sqlite" and colon:
         from dca.store.sqlite import SqliteStore
 
-        path = config.expanded(rest)
+        path = _whole(config.expanded(rest))
         if not rest or "\0" in rest:
             raise UsageError("the store sqlite: names no file; write sqlite:PATH.")
         store = SqliteStore(
-            path.absolute(),
+            path,
             actor=login(),
             wait_seconds=wait_seconds,
             network_allowed=settings.network_file_system,
             created=lambda made: tell(f"made new books: {made}"),
         )
-        return store, str(path.absolute())
+        return store, str(path)
     if scheme in ("http", "https"):
         return _elastic(settings, [settings.store], wait_seconds)
     raise UsageError(

@@ -19,17 +19,25 @@ BAR_WIDTH = 30
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run dca with the arguments given, or those of the process; return the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words == ["--version"]:
-        _write(f"dca {__version__}")
-        return 0
     try:
+        if words == ["--version"]:  # before anything else is imported
+            _write(f"dca {__version__}")
+            return 0
         return _main(words)
     except KeyboardInterrupt as interrupt:
         done = str(interrupt) or "what was committed stays, nothing is half done"
         _aside(f"interrupted; {done}\n")
         return INTERRUPTED
-    except OSError as error:  # what stores and files say is caught where it is said; this is our own output
-        return _unanswered(error)
+    except _UnwrittenError as unwritten:
+        return _unanswered(unwritten.reason)
+
+
+class _UnwrittenError(Exception):
+    """The answer could not be written to standard output."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__()
+        self.reason = reason
 
 
 def _unanswered(error: OSError) -> int:
@@ -74,6 +82,12 @@ def _main(words: list[str]) -> int:
         return form.fail(UsageError("the input is nested too deeply to be read."))
     except (AssertionError, OverflowError) as error:
         return form.fail(_damage(error))
+    except OSError as error:
+        from dca.core.errors import UnreachableError
+        from dca.core.names import shown
+
+        what = f" for {shown(error.filename)}" if error.filename else ""
+        return form.fail(UnreachableError(f"the system says{what}: {error.strerror or type(error).__name__}."))
 
 
 def _damage(error: Exception) -> "DcaError":
@@ -143,13 +157,16 @@ class _Form:
 
 
 def _write(text: str) -> None:
-    sys.stdout.flush()
     data = (text + "\n").encode("utf-8", "backslashreplace")
-    if hasattr(sys.stdout, "buffer"):
-        sys.stdout.buffer.write(data)
-    else:
-        sys.stdout.write(data.decode())
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+        if hasattr(sys.stdout, "buffer"):
+            sys.stdout.buffer.write(data)
+        else:
+            sys.stdout.write(data.decode())
+        sys.stdout.flush()
+    except OSError as error:
+        raise _UnwrittenError(error) from None
 
 
 def _run(words: list[str], form: _Form) -> int:

@@ -12,6 +12,7 @@ from dca.core.errors import DcaError
 from dca.core.model import (
     CHARGE,
     CORE_HOURS,
+    DEFAULT_SITE,
     DISABLED,
     ENABLED,
     GLOBAL_STREAM,
@@ -40,9 +41,12 @@ from dca.core.model import (
     key_id,
     tenant_stream,
 )
-from dca.core.names import ENTRY_BYTES_MAX, RECORD_ID_BYTES_MAX, TEXT_BYTES_MAX, folded
+from dca.core.names import ENTRY_BYTES_MAX, EXTENDED, RECORD_ID_BYTES_MAX, RULES, STRICT, TEXT_BYTES_MAX, folded
 
+ADDS_TENANT = {"tenant add"}
+ADDS_PROJECT = {"project add"}
 SETS_CREDIT = {"tenant add", "tenant modify"}
+SETS_SITE = {"setup setup"}
 MOVES_EARMARKS = {"project add", "project movebudget"}
 DISABLES_TENANT = {"tenant disable"}
 DISABLES_PROJECT = {"project disable"}
@@ -58,7 +62,7 @@ def flaw(*, command: str, stream: str, seq: int, time: int, changes: Collection[
             or _names_flaw(command, changes)
             or _holds_flaw(time, changes)
             or _transactions_flaw(changes)
-            or _rate_flaw(changes)
+            or _site_flaw(command, changes)
             or _projects_flaw(command, changes)
             or _tenant_flaw(command, changes)
         )
@@ -176,7 +180,8 @@ def _holds_flaw(time: int, changes: Collection[Change]) -> str:
                 return f"hold {record.id} is not opened by it"
             continue
         same = was._replace(state=record.state, closed=record.closed, transaction=record.transaction)
-        closes = (was.state, record.closed) == (OPEN, time) and record.state in (SETTLED, RELEASED)
+        closes = (was.state, was.closed, was.transaction, record.closed) == (OPEN, 0, "", time)
+        closes = closes and record.state in (SETTLED, RELEASED)
         if not closes or record != same:
             return f"hold {record.id} changes more than from open to closed"
         charged = settling.get(record.transaction)
@@ -225,13 +230,17 @@ def _transaction_flaw(record: Transaction) -> str:
     return "" if record.start <= record.end else "the end is before the start"
 
 
-def _rate_flaw(changes: Iterable[Change]) -> str:
-    sites = [(record, was) for _, record, was in changes if isinstance(record, Site)]
+def _site_flaw(command: str, changes: Collection[Change]) -> str:
     rates = [record.rate for _, record, _ in changes if isinstance(record, Rate)]
-    for record, was in sites:
-        before = was.rate if isinstance(was, Site) else 0
-        if record.rate not in (rates or [before]):
-            return "the rate of the site is not the one that is set"
+    for _, record, was in changes:
+        if isinstance(record, Site):
+            before = was if isinstance(was, Site) else DEFAULT_SITE
+            if record.rate not in (rates or [before.rate]):
+                return "the rate of the site is not the one that is set"
+            if command not in SETS_SITE and record != before._replace(rate=record.rate):
+                return "it changes more of the site than its rate"
+            if (before.names, record.names) == (EXTENDED, STRICT) or record.names not in RULES:
+                return "the rule for names is narrowed, or none"
     return "the rate is negative" if any(rate < 0 for rate in rates) else ""
 
 
@@ -280,8 +289,9 @@ def _project_flaw(command: str, record: Project, was: Project | None, doings: _D
     before = was or record._replace(balance=0, credit=0, requested=0, holds_open=0, state=ENABLED)
     if (record.tenant, record.name, record.created) != (before.tenant, before.name, before.created):
         return "there is another tenant, name or birthday of"
-    disabled = command in DISABLES_PROJECT and not record.holds_open
-    if record.state != before.state and not (disabled and record.state == DISABLED):
+    if (was is None) != (command in ADDS_PROJECT):
+        return "it is not for its command to make, or to change,"
+    if not _is_state_after(before.state, record, disables=command in DISABLES_PROJECT):
         return "there is another state of"
     if [record.requested - before.requested, record.holds_open - before.holds_open] != doings.held:
         return "the holds do not come to what is held of"
@@ -296,6 +306,13 @@ def _project_flaw(command: str, record: Project, was: Project | None, doings: _D
     if command not in MOVES_EARMARKS and (record.balance, record.credit) != (balance, credit):
         return "the transactions do not come to the figures of"
     return ""
+
+
+def _is_state_after(before: str, record: Tenant | Project, *, disables: bool) -> bool:
+    """Tell whether an account's state may follow the one before: the same, or disabled, once and without open holds."""
+    if disables and not record.holds_open:
+        return (before, record.state) == (ENABLED, DISABLED)
+    return record.state == before
 
 
 def _moves_flaw(command: str, projects: Collection[tuple[Project, Project | None]]) -> str:
@@ -322,8 +339,9 @@ def _tenant_flaw(command: str, changes: Collection[Change]) -> str:
     record, was = tenants[0] if tenants else (NO_TENANT, NO_TENANT)
     empty = record._replace(balance=0, credit=0, allocated_balance=0, allocated_credit=0, holds_open=0, state=ENABLED)
     before = was if isinstance(was, Tenant) else empty
-    disabled = command in DISABLES_TENANT and not record.holds_open
-    if record.state != before.state and not (disabled and record.state == DISABLED):
+    if tenants and (was is None) != (command in ADDS_TENANT):
+        return "it is not for its command to make, or to change, the tenant"
+    if not _is_state_after(before.state, record, disables=command in DISABLES_TENANT):
         return "there is another state of the tenant"
     payments = [payment.amount for _, payment, _ in changes if isinstance(payment, Payment)]
     if any(amount <= 0 for amount in payments):

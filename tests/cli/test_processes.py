@@ -221,3 +221,12 @@ def test_at_a_terminal(books: Shell) -> None:
         os.close(theirs)
     assert "100 %" in said
     assert "Disable tenant idle" in said
+
+
+def test_in_a_folder_that_is_gone(books: Shell) -> None:
+    """In a deleted folder what has a whole path works, and what has none is told."""
+    script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'
+    for store, status in ((books.store, 0), ("sqlite:here.db", 2)):
+        result = books.process("list", before=("sh", "-c", script, "sh"), environment={"DCA_STORE": store})
+        assert result.status == status, result
+        assert result.answer["status"] == ("failed" if status else "success")

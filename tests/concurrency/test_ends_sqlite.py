@@ -180,22 +180,50 @@ def test_the_making_of_the_books_ends_anywhere(words: tuple[str, ...], how: str,
     assert found == {0, 3}
 
 
-@pytest.mark.parametrize("watched", [False, True], ids=["alone", "while somebody reads"])
-@pytest.mark.parametrize("how", [KILL, INTERRUPT])
+READER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN")
+connection.execute("SELECT count(*) FROM log").fetchone()
+print("reading", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def reader_of(file: Path) -> Iterator[None]:
+    """Let a process read the books, one that is killed in the end as well: it brings nothing into order."""
+    command = [sys.executable, "-S", "-c", READER, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"reading\n"
+        yield
+        process.kill()
+
+
+@pytest.mark.parametrize(("how", "watched"), [(KILL, False), (KILL, True), (INTERRUPT, False)])
 def test_wiping_ends_anywhere(how: str, place: Path, nursery: Nursery, *, watched: bool) -> None:
-    """The old books are whole or gone, and new ones hold nothing of them."""
+    """The old books are whole or gone, and new ones hold nothing of them.
+
+    While somebody reads them, what was written last lies in a file beside the books, and has to go with them.
+    """
     original = stage(place / "original", SCENES["import"])
-    before = essence(whole_books(original))
-    words = ("setup", "--wipe", "-y")
-    found = set()
+    words, found = ("setup", "--wipe", "-y"), set()
+
+    def pay(shell: Shell) -> None:
+        assert nursery.dca(shell, "tenant", "payment", "--tenant=acme", "--payment=3").status == 0
 
     def run(shell: Shell, fate: Fate) -> Ended:
-        with contextlib.closing(sqlite3.connect(shell.file)) as reader:
-            if watched:
-                reader.execute("BEGIN")
-                reader.execute("SELECT count(*) FROM log").fetchone()
+        if not watched:
+            return nursery.dca(shell, *words, fate=fate)
+        with reader_of(shell.file):
+            pay(shell)
             return nursery.dca(shell, *words, fate=fate)
 
+    paid = copied(original, place / "paid")
+    if watched:
+        pay(paid)
+    before = essence(whole_books(paid))
     for shell, _ in ended_anywhere(original, place, run, how):
         try:
             left = essence(whole_books(shell))
@@ -277,3 +305,35 @@ def test_ctrl_c_during_an_import(place: Path) -> None:
     answer = shell.ok(*words)
     assert (answer["known"], answer["charged"]) == (booked, 20_000 - booked)
     assert len(whole_books(shell).records["transaction"]) == 20_000
+
+
+def test_ctrl_c_at_any_moment(place: Path) -> None:
+    """No traceback comes from dca whenever Ctrl-C is pressed, and what is sent again is done once."""
+    chance, times = random.Random(3), 20
+    shell = opened(Shell(place))
+    payments = [
+        ("tenant", "payment", "--tenant=acme", "--payment=1", f"--reference={number}") for number in range(times)
+    ]
+    statuses = []
+    for words in payments:
+        with subprocess.Popen(
+            [sys.executable, "-m", "dca", *words, "-m"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=place,
+            env=shell.outside(),
+        ) as process:
+            time.sleep(chance.uniform(0, 0.2))
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate()
+        # Python itself, while it starts, still shows a traceback, and ends by the signal or with 1.
+        assert process.returncode in (0, INTERRUPTED, -signal.SIGINT, 1), err
+        assert "/dca/" not in err, err
+        statuses.append(process.returncode)
+    assert INTERRUPTED in statuses
+    assert statuses.count(0) <= len(whole_books(shell).records["payment"]) - 1 <= times
+    for words in payments:
+        shell.ok(*words)
+    assert len(whole_books(shell).records["payment"]) == times + 1

@@ -19,6 +19,7 @@ SECONDS_MOST = 10**12
 BEHIND_MOST = 300_000
 CALENDAR_END = 253_402_300_800_000
 DAY = 86_400_000
+WIDE_NAME = "[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}"
 SITE = ""
 """Where the clock and the keys of the global stream are kept."""
 
@@ -196,7 +197,7 @@ class Oracle:
         return project
 
     def _named(self, name: str) -> None:
-        need(re.fullmatch("[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}" if self.extended else "[A-Za-z0-9]{1,32}", name))
+        need(re.fullmatch(WIDE_NAME if self.extended else "[A-Za-z0-9]{1,32}", name))
 
     def open_holds(self, project: str) -> list[Hold]:
         """Return the open holds of a project."""
@@ -450,14 +451,14 @@ class Oracle:
             self._tenant(tenant)
         self.made, self.counts = [], (0, Fraction(0))
         runs = [one for one in log if isinstance(one, Run)]
-        for run in runs:
-            if run.account.lower() in self.projects:
-                continue
-            if re.fullmatch("[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", run.account):
-                self._named(run.account)  # refuses the whole import
+        for run in runs:  # what refuses the whole import
+            if run.account.lower() not in self.projects and re.fullmatch(WIDE_NAME, run.account):
+                self._named(run.account)
                 if create_missing and tenant is not None:
                     self.projects[run.account.lower()] = Project(tenant=tenant.lower())
                     self.touch(tenant.lower())
+            if create_missing and run.account.lower() in self.projects:
+                self._named(run.user)
         for run in runs:
             try:
                 self._import(run, cluster or self.cluster, unit, create=create_missing)

@@ -105,6 +105,7 @@ class Manner:
         weights = {words: weight * rng.choice((0.2, 1, 1, 1, 3)) for words, weight in WEIGHTS.items()}
         small, zone = rng.random() < 0.5, rng.choice(ZONES)
         accounts = (*PROJECTS, *(() if small else WIDE[:1] * (rng.random() < 0.3)))
+        users = (*USERS, *(() if small else WIDE[:1] * (rng.random() < 0.3)))
         return cls(
             begin=begin,
             length=rng.randrange(60, 151),
@@ -114,11 +115,11 @@ class Manner:
             small=small,
             huge=rng.random() < 0.15,
             wipes=rng.random() < 0.1,
-            runs=tuple(_run(rng, begin // SECOND, accounts, zone) for _ in range(rng.randrange(6, 30))),
+            runs=tuple(_run(rng, begin // SECOND, zone, accounts, users) for _ in range(rng.randrange(6, 30))),
         )
 
 
-def _run(rng: Random, begin: int, accounts: Sequence[str], zone: str) -> Run:
+def _run(rng: Random, begin: int, zone: str, accounts: Sequence[str], users: Sequence[str]) -> Run:
     elapsed, pause = rng.choice((0, 1, 7, 59, 600, 600, 1800, 3600, 5400, 86_400)), rng.choice((0, 0, 0, 30))
     start = begin + rng.randrange(-86_400, 5 * 86_400)
     if rng.random() < 0.3:  # ends at midnight, or a second before
@@ -129,7 +130,7 @@ def _run(rng: Random, begin: int, accounts: Sequence[str], zone: str) -> Run:
         cluster=rng.choice(("", "", "c1", "C1", "north")),
         job=str(rng.randrange(1, 6)),
         account=_cased(rng, rng.choice(accounts)),
-        user=_cased(rng, rng.choice(USERS)),
+        user=_cased(rng, rng.choice(users)),
         submit=start - rng.randrange(10_000),
         start=start,
         elapsed=elapsed,

@@ -1,0 +1,1 @@
+"""The core: pure functions, stated as properties."""
