@@ -172,7 +172,8 @@ def _write(text: str) -> None:
 def _run(words: list[str], form: _Form) -> int:
     from dca.commands.table import BY_WORDS
 
-    plain = [word for word in words if not word.startswith("-")]
+    places = _places(words)
+    plain = [words[place] for place in places]
     if not plain or plain[0] == "help":
         _refuse_options(words)
         return _help(plain[1:])
@@ -181,8 +182,24 @@ def _run(words: list[str], form: _Form) -> int:
         raise _unknown(plain)
     if "-h" in words or "--help" in words:
         return _help(command.words.split())
-    given = _parse(command, _without(words, command.words.split()))
+    leading = places[: len(command.words.split())]
+    given = _parse(command, [word for place, word in enumerate(words) if place not in leading])
     return _execute(command, given, form)
+
+
+def _places(words: Sequence[str]) -> list[int]:
+    """Return which words are neither options nor the values of options; the first ones name the command."""
+    import re
+
+    from dca.commands.table import COMMANDS, options_of
+
+    texts = (text for command in COMMANDS for text in (command.usage, *(option for option, _ in options_of(command))))
+    valued = {name for text in texts for name in re.findall(r"(--[a-z_-]+)=<", text)}
+    return [
+        place
+        for place, word in enumerate(words)
+        if not word.startswith("-") and not (place and words[place - 1] in valued)
+    ]
 
 
 def _refuse_options(words: Sequence[str]) -> None:
@@ -193,14 +210,6 @@ def _refuse_options(words: Sequence[str]) -> None:
     for word in words:
         if word.startswith("-") and word not in ("-m", "--mini", "-h", "--help"):
             raise UsageError(f"option {shown(word)} is not known; dca help shows the commands and their options.")
-
-
-def _without(words: Sequence[str], leading: Sequence[str]) -> list[str]:
-    """Return the words without the command's own, the first of each."""
-    rest = list(words)
-    for word in leading:
-        rest.remove(word)
-    return rest
 
 
 def _unknown(plain: Sequence[str]) -> "DcaError":

@@ -16,6 +16,7 @@ from dca.core.model import (
     IMPORT,
     NODE_HOURS,
     OPEN,
+    RELEASED,
     WALL_HOURS,
     Association,
     Hold,
@@ -113,6 +114,10 @@ class Batch:
         for hold in reader.get(HOLD, holds):
             if hold is not None and hold.state == OPEN:
                 self.holds[hold.job] = hold
+        foreign = list(dict.fromkeys(one.project for one in self.holds.values() if one.project not in self.projects))
+        reader.need([(PROJECT, project) for project in foreign])
+        for project in reader.get(PROJECT, foreign):
+            self.projects[project.id] = Accounts(self.tenant, project)
 
     def _missing(self, account: str) -> Accounts | str:
         """Make a project that is missing, in a dry run; else say why its jobs cannot be booked."""
@@ -153,6 +158,7 @@ class Batch:
         usage = self._usage(job, key)
         known = self.charged.get(key)
         if known is not None:
+            self._give_back(key)
             return Outcome(job, KNOWN if _same(known, usage, account) else CHANGED, 0, 0)
         member = self._member(found, job.user)
         if member is None:
@@ -163,6 +169,7 @@ class Batch:
             return Outcome(job, reason, 0, 0)
         hold = self.holds.get(key)
         if hold is not None and hold.project != account:
+            self._give_back(key)
             hold = None
         accounts = Accounts(self.tenant, found.project)
         (self.tenant, project), transaction, settled = ledger.charge(accounts, usage, hold, self.rate, booking)
@@ -175,6 +182,19 @@ class Batch:
             del self.holds[key]
         self.count += CHANGES_OF_A_JOB if settled is not None else 1
         return Outcome(job, CHARGED, transaction.billed_seconds, transaction.cost)
+
+    def _give_back(self, key: str) -> None:
+        """Give back the open hold of a job that is charged already, or whose charge is another project's."""
+        hold = self.holds.pop(key, None)
+        if hold is None:
+            return
+        found = self.projects[hold.project]
+        assert isinstance(found, Accounts), hold
+        accounts = Accounts(self.tenant, found.project)
+        (self.tenant, project), closed = ledger.close(accounts, hold, state=RELEASED, now=self.book.now)
+        self.projects[hold.project] = Accounts(self.tenant, project)
+        self.book.put(closed)
+        self.count += CHANGES_OF_A_JOB
 
     def _member(self, accounts: Accounts, user: str) -> Association | None:
         record_id = association_id(self.owner, accounts.project.id, folded(user))

@@ -39,7 +39,7 @@ UNDONE_AT_ONCE = 450
 """Charges that one entry takes back; it must also hold their projects, and each may be of another."""
 WAITING_MAX = 20_000
 """Jobs of all tenants that are collected at most."""
-CHANGED_SHOWN = 100
+CHANGED_SHOWN = REJECTED_SHOWN = 100
 REJECTS_HEADER = "line\treason\trecord\n"
 
 
@@ -62,7 +62,8 @@ def bring(
     its cluster, raw job id and submit time, so the same log, or an overlapping one, changes nothing. Cost is rate x
     billed seconds / 3600; --unit is core-hours (the default), node-hours or wall-hours. The project is the job's
     account; --tenant=<name> --create-missing makes projects and users that are unknown. Records that cannot be booked
-    go, with line and reason, to a file (--rejects). The whole import can be taken back: dca job undo --batch=<id>.
+    go, with line and reason, to a file (--rejects); a dry run without --rejects shows the first 100 instead. The whole
+    import can be taken back: dca job undo --batch=<id>.
     """
     if input_format not in READERS:
         raise UsageError(f"--input-format {shown(input_format)} is not known; write {' or '.join(READERS)}.")
@@ -130,8 +131,10 @@ class _Import:
         self.foreseen = _Foreseen()
         self.rejects = _Rejects(self._rejects_path(rejects))
 
-    def _rejects_path(self, named: str | None) -> Path:
+    def _rejects_path(self, named: str | None) -> Path | None:
         """Return where rejected records go; a place that cannot take them is told before anything is booked."""
+        if named is None and self.session.dry_run:
+            return None
         if named is None:
             return Path(f"{'dca-import' if self.file == '-' else self.file}.{self.batch}.rejected")
         path = Path(named)
@@ -349,7 +352,7 @@ class _Import:
             "total_cost": Decimal(sum(row[2] for row in self.projects.values())),
             "projects": listed,
             **({"changed_jobs": self.changed} if self.changed else {}),
-            **({"rejects": str(self.rejects.path)} if self.rejects.written else {}),
+            **self.rejects.answer(),
             **({"warning": "the rate is 0: these jobs cost nothing; dca rate set"} if self._free() else {}),
         }
 
@@ -397,14 +400,28 @@ def _is_rejects(path: Path) -> bool:
 
 
 class _Rejects:
-    """The file of records that could not be booked: line, reason and text of each; made when the first comes."""
+    """The records that could not be booked: line, reason and text of each go to a file, made when the first comes.
 
-    def __init__(self, path: Path) -> None:
+    A dry run makes no file that was not named: the first records go into its answer.
+    """
+
+    def __init__(self, path: Path | None) -> None:
         self.path = path
         self.written = 0
+        self.first: list[dict[str, Any]] = []
         self._file: Any = None
 
+    def answer(self) -> dict[str, Any]:
+        """Return where the records are, as the answer of the import tells it."""
+        if self.first:
+            return {"rejected_records": self.first}
+        return {"rejects": str(self.path)} if self.written else {}
+
     def write(self, rejected: Rejected) -> None:
+        if self.path is None:
+            if len(self.first) < REJECTED_SHOWN:
+                self.first.append({"line": rejected.line, "reason": rejected.reason})
+            return
         text = rejected.text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
         try:
             if self._file is None:

@@ -56,7 +56,7 @@ def release(
             raise missing
         if record.state != OPEN:
             raise RefusedError(f"hold {record.id} is {record.state} already.")
-        closed = _close(book, [record])
+        closed = give_back(book, [record])
         return {"hold": figures.hold(closed[0], book.names_of(PROJECT, [record.project]))}
 
     return session.decide_once(WORDS, work, stream=tenant_stream(owner), details=f"hold {record_id}")
@@ -94,10 +94,11 @@ def _release_old(session: Session, days: int, tenant: str | None) -> dict[str, A
 
 def _close_open(book: Book, ids: Sequence[str]) -> list[Hold]:
     records = [record for record in book.reader.get(HOLD, ids) if record is not None and record.state == OPEN]
-    return _close(book, records)
+    return give_back(book, records)
 
 
-def _close(book: Book, records: Sequence[Hold]) -> list[Hold]:
+def give_back(book: Book, records: Sequence[Hold]) -> list[Hold]:
+    """Give open holds back without a charge; return them closed."""
     closed = []
     for record in records:
         accounts, after = ledger.close(book.accounts(record.project), record, state=RELEASED, now=book.now)

@@ -42,10 +42,11 @@ def reserve(
 ) -> dict[str, Any]:
     """Hold money for a job: rate x estimate / 3600 (times --cores). Refused when the project cannot afford it.
 
-    With --job=<key> the same hold sent again is made once, and the charge of that job settles it.
+    With --job=<key> the same hold sent again is made once, and the charge of that job settles it; for a job that is
+    charged already nothing is held.
     """
     owner = book.owner(project)
-    _need(book, owner, folded(project), user, job, holds=True)
+    _need(book, owner, folded(project), user, job)
     accounts = book.enabled_accounts(project)
     member = book.member(accounts.project, user, present=True).user if user is not None else ""
     seconds = _times(estimate, cores, "--estimate")
@@ -54,6 +55,10 @@ def reserve(
         existing: Hold | None = book.get(HOLD, booking.id)
         if existing is not None:
             return _same_hold(existing, accounts, member, seconds)
+        charged = book.charged(owner, job).transaction
+        if charged is not None:
+            of_project = figures.project(accounts.project, accounts.tenant)
+            return {"hold": None, "project": of_project, "charged": charged.id, "repeated": True}
     rate = book.site().rate
     record = Hold(
         id=booking.id,
@@ -81,15 +86,13 @@ def _times(seconds: int, cores: int, what: str) -> int:
     return seconds * cores
 
 
-def _need(book: Book, tenant: str, project: str, user: str | None, job: str, *, holds: bool) -> None:
+def _need(book: Book, tenant: str, project: str, user: str | None, job: str) -> None:
     """Bring what a hold or a charge reads in one go."""
     keys = [(PROJECT, project), (TENANT, tenant)]
     if user is not None:
         keys.append((ASSOCIATION, association_id(tenant, project, folded(user))))
     if job:
-        keys.append((HOLD, hold_id(tenant, job)))
-        if not holds:
-            keys.append((TRANSACTION, charge_id(tenant, job, 1)))
+        keys += [(HOLD, hold_id(tenant, job)), (TRANSACTION, charge_id(tenant, job, 1))]
     book.reader.need(keys)
 
 
@@ -119,20 +122,21 @@ def charge(
     """Charge what a job cost: rate x jobtime / 3600 (times --cores), and settle its hold.
 
     The hold is the one with the same job key or, without a key, the oldest open one of the project with that estimate.
-    A charge is never refused for lack of money. Job time 0 cancels a hold. Without --start the job ended now.
+    A hold with that key for another project of the tenant is given back. A charge is never refused for lack of money.
+    Job time 0 cancels a hold. Without --start the job ended now.
     """
     owner = book.owner(project)
-    _need(book, owner, folded(project), user, job, holds=False)
+    _need(book, owner, folded(project), user, job)
     accounts = book.accounts(project)
     member = book.member(accounts.project, user, present=False)
     billed = _times(jobtime, cores or 1, "--jobtime")
     begin = book.moment(start, "--start") if start is not None else book.now - jobtime * clock.SECOND
     if begin <= 0:
         raise UsageError(f"--jobtime {jobtime} reaches back to before 1970.")
-    if begin > book.now + FUTURE_MAX:
-        raise UsageError(f"--start {shown(start)} lies in the future.")
-    if begin + jobtime * clock.SECOND > clock.INSTANT_MAX:
-        raise UsageError(f"--jobtime {jobtime} ends after the year 9999.")
+    if begin + jobtime * clock.SECOND > book.now + FUTURE_MAX:
+        raise UsageError(
+            f"the job ends in the future ({jobtime} s from {shown(start)} on); charge it when it has ended."
+        )
     usage = Usage(
         user=member.user, job=job, batch="", source=CHARGE, start=begin, end=begin + jobtime * clock.SECOND,
         runtime=jobtime, cores=cores or 0, nodes=0, unit=WALL_HOURS if cores is None else CORE_HOURS,
@@ -141,7 +145,10 @@ def charge(
     if job:
         known = book.charged(owner, job)
         if known.transaction is not None:
-            return _same_charge(book, known.transaction, usage, accounts, exact=start is not None)
+            _check_same(known.transaction, usage, accounts, exact=start is not None)
+            given_back = _give_back(book, owner, job)
+            accounts = book.accounts(project)
+            return {**_charge_answer(book, known.transaction, accounts), **given_back, "repeated": True}
         booking = book.booking(charge_id(owner, job, known.generation + 1))
     else:
         booking = book.booking()
@@ -153,7 +160,19 @@ def charge(
     if settled is not None:
         book.put(settled)
     book.add(record)
-    return _charge_answer(book, record, accounts)
+    given_back = _give_back(book, owner, job) if job else {}
+    return {**_charge_answer(book, record, accounts), **given_back}
+
+
+def _give_back(book: Book, tenant: str, job: str) -> dict[str, Any]:
+    """Give back the hold of a job that is charged, if it is still open: it was made for another project of the tenant."""
+    held: Hold | None = book.get(HOLD, hold_id(tenant, job))
+    if held is None or held.state != OPEN:
+        return {}
+    from dca.commands.release import give_back
+
+    (closed,) = give_back(book, [held])
+    return {"given_back": figures.hold(closed, book.names_of(PROJECT, [closed.project]))}
 
 
 def _hold_for(book: Book, accounts: Accounts, job: str, estimate: int | None) -> Hold | None:
@@ -183,8 +202,8 @@ def _charge_answer(book: Book, record: Transaction, accounts: Accounts) -> dict[
     }
 
 
-def _same_charge(book: Book, existing: Transaction, usage: Usage, accounts: Accounts, *, exact: bool) -> dict[str, Any]:
-    """Answer a charge that is booked already; a job that an import charged is known whatever the hook measured."""
+def _check_same(existing: Transaction, usage: Usage, accounts: Accounts, *, exact: bool) -> None:
+    """Refuse a charge that is booked already as another; a job that an import charged is known however it was measured."""
     same = (existing.project, existing.user) == (accounts.project.id, usage.user) and (
         existing.source == IMPORT
         or (
@@ -197,7 +216,6 @@ def _same_charge(book: Book, existing: Transaction, usage: Usage, accounts: Acco
             f"job {existing.job} was charged already with another project, user or time ({existing.id}); "
             "a key names one job."
         )
-    return {**_charge_answer(book, existing, accounts), "repeated": True}
 
 
 def holds(

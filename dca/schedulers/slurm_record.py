@@ -54,6 +54,27 @@ def _second_of_two(job: Job, zone: str) -> int:
     return job.end
 
 
+def _after_resizing(job: Job, zone: str) -> Job:
+    """Return a job that starts before it was submitted as what it is.
+
+    When a job is resized Slurm ends its record and makes another, submitted at that moment, whose Start and ElapsedRaw
+    count from the job's first start: only what lies after Submit is this record's. A Submit in the first of two hours
+    that read alike, before a Start in the second, is no such record.
+    """
+    for shift in _SHIFTS:
+        start = job.start + shift
+        if job.submit <= start and start + job.elapsed <= job.end + shift and _same_clock(job.start, start, zone):
+            return job._replace(start=start)
+    if job.end < job.submit:
+        raise UnreadableError("the record ends before it was submitted: is the zone right?")
+    if job.elapsed != job.end - job.start:
+        raise UnreadableError(
+            "the job was resized and suspended, and the record does not tell how long it ran since; charge it by hand "
+            "(dca transaction charge)."
+        )
+    return job._replace(start=job.submit, elapsed=job.end - job.submit)
+
+
 def _refitted(job: Job, zone: str) -> Job:
     end = _second_of_two(job, zone)
     if end < job.start:
@@ -75,4 +96,6 @@ def checked(job: Job, zone: str) -> Job:
         raise UnreadableError(f"the job ran {job.elapsed} s, but on no CPU.")
     if job.cores > COUNT_MAX or job.nodes > COUNT_MAX:
         raise UnreadableError(f"{max(job.cores, job.nodes)} CPUs or nodes are more than any cluster has.")
+    if job.start < job.submit:
+        job = _after_resizing(job, zone)
     return job if job.start + job.elapsed <= job.end else _refitted(job, zone)

@@ -105,6 +105,8 @@ class SqliteStore:
         self._network_allowed = network_allowed
         self._created = created
         self._connection: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] = (0, 0)
+        """Device and inode of the file that is open."""
 
     def read(self, question: Callable[[Reader], T]) -> T:
         """Answer a question from one snapshot."""
@@ -125,6 +127,8 @@ class SqliteStore:
             if self._connection is None:
                 self._prepare()
             with self._queue():
+                if self._connection is not None and self._identity() != self._opened:
+                    self.close()  # somebody destroyed these books; what was written to them now would be lost
                 return self._patiently(lambda: self._write(decide))
 
     def _write(self, decide: Callable[[Reader], Decision]) -> Decision:
@@ -231,8 +235,16 @@ class SqliteStore:
         except BaseException:
             connection.close()
             raise
-        self._connection = connection
+        self._connection, self._opened = connection, self._identity()
         return connection
+
+    def _identity(self) -> tuple[int, int]:
+        """Return device and inode of the file that the path names now; zeros if there is none."""
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            return (0, 0)
+        return there.st_dev, there.st_ino
 
     def _no_books(self) -> UnreachableError:
         return UnreachableError(

@@ -126,6 +126,7 @@ def test_resized_job_is_charged_until_it_was_resized(site: Site) -> None:
     assert site.holds == []
     answer = site.bring(one)
     assert (answer["known"], answer["charged"]) == (1, 1)
+    assert sorted((charge["runtime"], charge["billed_seconds"]) for charge in site.charges) == [(4, 8), (8, 8)]
 
 
 def test_missed_epilog_is_made_up_for_by_the_import(site: Site) -> None:

@@ -17,7 +17,6 @@ from tests.model.steps import Run, Step
 MOST = 8_000_000_000
 SECONDS_MOST = 10**12
 BEHIND_MOST = 300_000
-CALENDAR_END = 253_402_300_800_000
 DAY = 86_400_000
 WIDE_NAME = "[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}"
 SITE = ""
@@ -350,6 +349,8 @@ class Oracle:
             if job and hold.job == job and self.projects[hold.project].tenant == found.tenant:
                 need((hold.project, hold.user, hold.seconds) == (name, user, seconds))
                 return False
+        if job and (found.tenant, job) in self.charges:
+            return False
         amount = self._price(seconds)
         need(self._free(name) >= amount)
         fits(sum((hold.amount for hold in self.open_holds(name)), amount))
@@ -378,18 +379,27 @@ class Oracle:
             need((known.project, known.user) == (name, user.lower()))
             times = known.runtime, known.billed, known.start if start else ""
             need(known.imported or times == (int(jobtime), billed, start))
-            return False
+            return self._give_back(found.tenant, job)
         self._project(project, enabled=True)
         need((wanted or 0) <= SECONDS_MOST)
         charge = Charge(name, user.lower(), int(jobtime), billed, start, imported=False)
         self._book(charge, job, self._hold_of(name, job, wanted))
+        self._give_back(found.tenant, job)
         return True
 
+    def _give_back(self, tenant: str, job: str) -> bool:
+        """Give back an open hold of a job that is charged: one that no charge of its own project settled."""
+        mine = [one for one in self.holds if job and one.job == job and self.projects[one.project].tenant == tenant]
+        left = [one for one in mine if one.open]
+        for hold in left:
+            hold.open = False
+        return bool(left)
+
     def _possible(self, tenant: str, jobtime: int, start: str) -> None:
-        """Refuse a job that began before 1970 or in the future, or ends beyond the calendar."""
+        """Refuse a job that began before 1970 or ends in the future."""
         now = max(self.now, self.clocks.get(tenant, 0))
         begin = int(start) * 1000 if start.isdigit() else now if start else now - jobtime * 1000
-        need(0 < begin <= now + BEHIND_MOST and begin + jobtime * 1000 < CALENDAR_END)
+        need(begin > 0 and begin + jobtime * 1000 <= now + BEHIND_MOST)
 
     def _hold_of(self, project: str, job: str, seconds: int | None) -> Hold | None:
         held = [hold for hold in self.open_holds(project) if hold.job == job and (job or hold.seconds == seconds)]
@@ -470,8 +480,10 @@ class Oracle:
         project = self._project(run.account)
         key = run._replace(cluster=run.cluster or cluster).key
         need(unit != "node-hours" or run.nodes or not run.elapsed)
-        need((project.tenant, key) not in self.charges)
-        need((project.tenant, key) not in self.charges)
+        if (project.tenant, key) in self.charges:
+            if self._give_back(project.tenant, key):
+                self.touch(project.tenant)
+            raise Refused
         if run.user.lower() not in project.users:
             need(create)
             self._named(run.user)
@@ -482,6 +494,7 @@ class Oracle:
         need(run.elapsed * factor <= SECONDS_MOST)
         charge = Charge(name, run.user.lower(), run.elapsed, run.elapsed * factor, "", imported=True)
         cost = self._book(charge, key, self._hold_of(name, key, None))
+        self._give_back(project.tenant, key)
         self.touch(project.tenant)
         self.made.append((project.tenant, key, charge))
         self.counts = self.counts[0] + 1, self.counts[1] + cost

@@ -119,3 +119,29 @@ def test_users_that_strict_books_cannot_have(books: Shell) -> None:
     assert result.status == 2
     assert "--names=extended" in result.answer["error"]
     assert not list(books.folder.glob("*.rejected"))
+
+
+def test_an_import_leaves_no_hold_of_its_jobs_open(books: Shell) -> None:
+    """A hold for another project of the tenant is given back, also where the job is known already."""
+    for project in ("p", "q"):
+        books.ok("project", "add", f"--project={project}", "--tenant=acme", "--balance=1000")
+        books.ok("user", "add", f"--project={project}", "--user=ada")
+    for number in (1, 2):
+        job = f"lab/{number}/{1_740_000_000 + number}"
+        books.ok("transaction", "reservebudget", "--project=p", "--estimate=7", f"--job={job}")
+    answer = bring(books, [record(1, "q"), record(2, "p"), record(3, "p")])
+    assert (answer["charged"], books.ok("transaction", "holds")["holds"]) == (3, [])
+    figures = {name: books.ok("project", "show", f"--project={name}")["project"] for name in ("p", "q")}
+    assert [(one["balance"], one["held"], one["holds_open"]) for one in figures.values()] == [(980, 0, 0), (990, 0, 0)]
+    assert books.ok("transaction", "list", "--job=lab/1/1740000001")["transactions"][0]["released"] == 0
+    assert books.ok("transaction", "list", "--job=lab/2/1740000002")["transactions"][0]["released"] == 7
+
+
+def test_a_dry_run_writes_no_file(books: Shell) -> None:
+    """It shows the first records that would be rejected, unless a file is named for them."""
+    lines = [record(1), "2|lab|ada|p|COMPLETED|x|x|x|1|1|1"]
+    answer = bring(books, lines, "--dry-run")
+    assert [one["line"] for one in answer["rejected_records"]] == [3]
+    assert not list(books.folder.glob("*.rejected"))
+    assert bring(books, lines, "--dry-run", "--rejects=named.txt")["rejects"] == "named.txt"
+    assert (books.folder / "named.txt").exists()

@@ -195,6 +195,24 @@ def test_runs_that_ended_some_other_way(state: str) -> None:
     assert one_job(log(State=state)).state == state.partition(" ")[0]
 
 
+def test_what_follows_a_resizing() -> None:
+    """Slurm's second record counts from the first start; what lies before its Submit is in the first record."""
+    whole = {"Submit": "1795491874", "Start": "1795491870", "End": "1795491882", "ElapsedRaw": "12"}
+    found = one_job(log(**whole))
+    assert (found.submit, found.start, found.end, found.elapsed) == (1795491874, 1795491874, 1795491882, 8)
+    at_once = one_job(log(**whole | {"End": "1795491874", "ElapsedRaw": "4"}))
+    assert (at_once.start, at_once.end, at_once.elapsed) == (1795491874, 1795491874, 0)
+    assert "resized and suspended" in rejected(log(**whole | {"ElapsedRaw": "11"}))
+    assert "before it was submitted" in rejected(log(**whole | {"End": "1795491873", "ElapsedRaw": "3"}))
+
+
+def test_submitted_in_the_first_of_two_hours_that_read_alike() -> None:
+    """The job was not resized: it began in the second of the two."""
+    night = {"Submit": "2026-10-25T02:40:00", "Start": "2026-10-25T02:10:00", "End": "2026-10-25T02:50:00"}
+    found = one_job(log(**night, ElapsedRaw="2400"), zone="Europe/Berlin")
+    assert (found.start - found.submit, found.end - found.start, found.elapsed) == (1_800, 2_400, 2_400)
+
+
 @pytest.mark.parametrize("state", ["", "completed", "Completed", "DONE!", "CANCELLED 1011", "CANCELLED by", "normal"])
 def test_a_state_that_is_none(state: str) -> None:
     """It would mean that the columns are not what they seem."""
