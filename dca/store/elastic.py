@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -52,6 +53,7 @@ from dca.store.schema import LOG, TENANT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from dca.store.elastic_archive import ElasticArchive
     from dca.store.elastic_setup import Indices
     from dca.store.entry import Permitted
     from dca.store.port import Decision, Entry, Head, Reader, Sum, Sums
@@ -111,6 +113,13 @@ class ElasticStore:
                     return listed
                 listed.append(searches.readable(document.record, f"{stream}:{seq}", (0, stream, seq)))
         return listed
+
+    @contextmanager
+    def archive(self) -> Iterator[ElasticArchive]:
+        """Open what lies in the indices; it goes on changing where others write."""
+        from dca.store.elastic_archive import ElasticArchive
+
+        yield ElasticArchive(self._door, self._prefix, self.deadline)
 
     def close(self) -> None:
         """Close all connections."""

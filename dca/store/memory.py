@@ -1,19 +1,22 @@
 """The books in memory: the simplest store, and the one that the others must equal."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from dca.core.model import DEFAULT_SITE, SITE_ID, Record
-from dca.store.entry import seal
+from dca.store.entry import seal, to_document
 from dca.store.port import (
     EMPTY_HEAD,
     Decision,
     Entry,
     Head,
     LogQuery,
+    Place,
     Query,
     Reader,
+    Stored,
     Sum,
     Sums,
     is_after,
@@ -58,6 +61,12 @@ class MemoryStore:
     def entries(self, stream: str, first: int, limit: int) -> list[Entry]:
         """Return entries of a stream from a sequence on."""
         return self.streams.get(stream, [])[first - 1 : first - 1 + limit]
+
+    @contextmanager
+    def archive(self) -> Iterator["_MemoryArchive"]:
+        """Hold the books still."""
+        with self._lock:
+            yield _MemoryArchive(self)
 
     def preview(self, question: Callable[[Reader], T]) -> T:
         """Answer a question."""
@@ -115,3 +124,43 @@ class MemoryStore:
         """Return the end of a stream."""
         entries = self.streams.get(stream)
         return entries[-1].head if entries else EMPTY_HEAD
+
+
+class _MemoryArchive:
+    """The books in memory as an archive."""
+
+    whole = True
+    signed = False
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def streams(self) -> list[str]:
+        return sorted(stream for stream, entries in self._store.streams.items() if entries)
+
+    def last(self, stream: str) -> int:
+        return self._store.end(stream).seq
+
+    def documents(self, stream: str, first: int, limit: int) -> list[dict[str, Any]]:
+        return list(map(to_document, self._store.entries(stream, first, limit)))
+
+    def beyond(self, ends: Mapping[str, int]) -> list[Place]:
+        return [
+            Place(entry.stream, entry.seq, entry.id)
+            for entries in self._store.streams.values()
+            for entry in entries
+            if entry.seq > ends.get(entry.stream, 0)
+        ]
+
+    def head(self, stream: str) -> Head:
+        return self._store.end(stream)
+
+    def count(self, kind: str) -> int:
+        return len(self._store.records[kind])
+
+    def stored(self, kind: str) -> Iterator[Stored]:
+        return (Stored(record_id, record, "", 0) for record_id, record in self._store.records[kind].items())
+
+    def stored_by(self, kind: str, ids: Sequence[str]) -> list[Stored | None]:
+        records = self._store.records[kind]
+        return [Stored(one, records[one], "", 0) if one in records else None for one in ids]

@@ -8,7 +8,8 @@ The contract, tested on every adapter by one suite:
 * A decision must depend on nothing but its reader, and must not change anything itself.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from operator import attrgetter, eq, ge, gt, itemgetter, le, lt
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -176,8 +177,75 @@ class Store(Protocol):
     def entries(self, stream: str, first: int, limit: int) -> list[Entry]:
         """Return entries of a stream from a sequence on, in order."""
 
+    def archive(self) -> AbstractContextManager["Archive"]:
+        """Open what the store holds as it lies there, for those who examine, copy or mend it."""
+
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+class Stored(NamedTuple):
+    """A record as it lies in a store, or why it cannot be read as one."""
+
+    id: str
+    """Under which it lies."""
+    record: Record | None
+    flaw: str
+    """Why it is no record; empty if it is one."""
+    version: int
+    """Sequence of the entry that wrote it, where the store keeps that (generation of a claim); 0 where it does not."""
+
+
+class Place(NamedTuple):
+    """Where a log entry lies; the sequence is 0 where its id names none."""
+
+    stream: str
+    seq: int
+    id: str
+
+
+class Archive(Protocol):
+    """What lies in a store, raw: nothing is judged, and rubbish is returned as what it is instead of breaking off.
+
+    SQLite and memory hold still while an archive is open: all that it returns is of one moment. In Elasticsearch, what is
+    in the log stays there; heads and records may be newer than what was read before them.
+    A part that cannot be read at all is a DamagedError.
+    """
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether an entry, its records and the head are written at once; else they may follow the entry later."""
+
+    @property
+    def signed(self) -> bool:
+        """Tell whether the store stamps each new entry with its author."""
+
+    def streams(self) -> list[str]:
+        """Return all streams that have a log entry or a head, sorted."""
+
+    def last(self, stream: str) -> int:
+        """Return the highest sequence that an entry of a stream has; 0 if there is none."""
+
+    def documents(self, stream: str, first: int, limit: int) -> list[dict[str, Any]]:
+        """Return log documents of a stream from a sequence on, in order, up to the first that is missing.
+
+        There may be fewer than `limit`, since they may be large; none means that there is none with the first sequence.
+        """
+
+    def beyond(self, ends: Mapping[str, int]) -> list[Place]:
+        """Return the places of all entries that lie outside the sequences 1 to the end given for their stream."""
+
+    def head(self, stream: str) -> Head:
+        """Return the head of a stream as it is stored."""
+
+    def count(self, kind: str) -> int:
+        """Return how many records of a kind there are."""
+
+    def stored(self, kind: str) -> Iterator[Stored]:
+        """Yield every record of a kind, in no particular order."""
+
+    def stored_by(self, kind: str, ids: Sequence[str]) -> list[Stored | None]:
+        """Return the records of a kind with these ids, in this order; None where there is none."""
 
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from dca.core import model
 from dca.core.errors import DamagedError
 from dca.core.model import Record
+from dca.core.names import shown
 
 VERSION = 1
 
@@ -95,3 +96,14 @@ def from_dict(kind: str, fields: dict[str, Any]) -> Record:
         if type(fields[name]) is not kind_of_value:
             raise DamagedError(f"the field {name} of a {kind} holds something that dca does not write there.")
     return KINDS[kind].record(**fields)
+
+
+def read_record(kind: str, record_id: str, fields: dict[str, Any]) -> tuple[Record | None, str]:
+    """Return the record that lies under an id, or why what lies there is none."""
+    try:
+        record = from_dict(kind, fields)
+    except DamagedError as error:
+        return None, error.sentence
+    if record.id != record_id:
+        return None, f"the {kind} {shown(record_id)} holds the record of another, {shown(record.id)}."
+    return record, ""

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dca.core.errors import BusyError, DamagedError, DcaError, UnreachableError
 from dca.core.model import DEFAULT_SITE, SITE_ID, Record
@@ -28,6 +28,9 @@ from dca.store.port import (
     total,
 )
 from dca.store.schema import CLAIM, FIELD_TYPES, KINDS, PROJECT, SITE, VERSION
+
+if TYPE_CHECKING:
+    from dca.store.sqlite_archive import SqliteArchive
 
 T = TypeVar("T")
 
@@ -198,6 +201,16 @@ class SqliteStore:
             connection = self._connection or self._open()
             return [_entry(row) for row in connection.execute(sql, (stream, first, limit))]
 
+    @contextlib.contextmanager
+    def archive(self) -> Iterator["SqliteArchive"]:
+        """Open what lies in the file: one snapshot, on a connection of its own."""
+        from dca.store.sqlite_archive import SqliteArchive
+
+        with self._guard(), contextlib.closing(self._connect()) as connection:
+            self._patiently(lambda: connection.execute("BEGIN"))
+            self._patiently(lambda: connection.execute("SELECT count(*) FROM sqlite_master").fetchone())
+            yield SqliteArchive(connection, self._said)
+
     def close(self) -> None:
         """Close the file."""
         if self._connection is not None:
@@ -217,6 +230,11 @@ class SqliteStore:
             )
 
     def _open(self, *, create: bool = False) -> sqlite3.Connection:
+        self._connection = self._connect(create=create)
+        self._opened = self._identity()
+        return self._connection
+
+    def _connect(self, *, create: bool = False) -> sqlite3.Connection:
         if not self.path.exists():
             if not create:
                 raise self._no_books()
@@ -235,7 +253,6 @@ class SqliteStore:
         except BaseException:
             connection.close()
             raise
-        self._connection, self._opened = connection, self._identity()
         return connection
 
     def _identity(self) -> tuple[int, int]:
