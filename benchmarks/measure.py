@@ -25,7 +25,7 @@ from typing import Any
 
 from dca.cli import main as run_dca
 from dca.store.schema import KINDS
-from dca.store.sqlite import ddl
+from dca.store.sqlite_layout import ddl
 
 GAIA = Path(__file__).resolve().parent.parent / "tests/data/gaia/UniLu-Gaia-2014-2.swf.gz"
 

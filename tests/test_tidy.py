@@ -67,7 +67,8 @@ RULES = (
         instead="use the memory store, or a real one",
         caught=('monkeypatch.setattr("dca.store.sqlite.connect", x)', "monkeypatch.setattr(store, 'find', x)"),
         passed=('monkeypatch.setattr("dca.schedulers.stream.BLOCK_BYTES", 1)', 'monkeypatch.setenv("DCA_STORE", x)'),
-        allowed=frozenset({"tests/test_tidy.py"}),
+        # A layout to come is made by adding to the table of steps.
+        allowed=frozenset({"tests/test_tidy.py", "tests/backups/test_versions.py"}),
     ),
     Rule(
         name="clocks",

@@ -27,15 +27,14 @@ from dca.store.port import (
     Sums,
     total,
 )
-from dca.store.schema import CLAIM, FIELD_TYPES, KINDS, PROJECT, SITE, VERSION
+from dca.store.schema import CLAIM, FIELD_TYPES, KINDS, PROJECT, SITE
+from dca.store.sqlite_layout import APPLICATION_ID, LAYOUT, LOG_FIELDS, ddl, is_usable, layout_of, upgrade
 
 if TYPE_CHECKING:
     from dca.store.sqlite_archive import SqliteArchive
 
 T = TypeVar("T")
 
-APPLICATION_ID = 0x64636162
-"""'dcab' in the header of the file: these are the books of dca."""
 HEADER_BYTES = 100
 """With fewer bytes a file is no database of SQLite."""
 BUSY_SECONDS = 0.1
@@ -46,47 +45,17 @@ NETWORK_FILE_SYSTEMS = {
     "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "orangefs", "panfs",
 }  # fmt: skip
 
-_SQL_TYPES = {int: "INTEGER", str: "TEXT"}
 _OPERATORS = {"eq": "=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _COLUMNS = {kind: ", ".join(f"[{name}]" for name in types) for kind, types in FIELD_TYPES.items()}
 """In brackets: a name in quotes that no column has is a text for SQLite, and damage would go unnoticed."""
-_LOG_FIELDS = (
-    "stream", "seq", "time", "actor", "category", "action", "details", "tenant", "projects", "commit", "previous",
-    "hash", "schema", "changes",
-)  # fmt: skip
-_LOG_COLUMNS = ", ".join(f"[{name}]" for name in _LOG_FIELDS)
+_LOG_COLUMNS = ", ".join(f"[{name}]" for name in LOG_FIELDS)
 _LISTED_COLUMNS = _LOG_COLUMNS.replace("[changes]", "'[]'")
 _INSERT = {
     kind: f'INSERT {"OR REPLACE " if KINDS[kind].mutable else ""}INTO "{kind}" VALUES ({", ".join("?" * len(types))})'
     for kind, types in FIELD_TYPES.items()
 }
-_INSERT_LOG = f"INSERT INTO log VALUES ({', '.join('?' * len(_LOG_FIELDS))})"
+_INSERT_LOG = f"INSERT INTO log VALUES ({', '.join('?' * len(LOG_FIELDS))})"
 _UPSERT_HEAD = "INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?)"
-
-
-def ddl() -> list[str]:
-    """Return the statements that make the tables of new books."""
-    statements = []
-    for kind in KINDS.values():
-        columns = ", ".join(
-            f'"{name}" {_SQL_TYPES[of]} NOT NULL{" PRIMARY KEY" if name == "id" else ""}'
-            for name, of in FIELD_TYPES[kind.name].items()
-        )
-        statements.append(f'CREATE TABLE "{kind.name}" ({columns}) STRICT')
-        for index in kind.indexes:
-            listed = ", ".join(f'"{name}"' for name in index)
-            statements.append(f'CREATE INDEX "{kind.name}_{"_".join(index)}" ON "{kind.name}" ({listed})')
-    columns = ", ".join(
-        f'"{name}" {"INTEGER" if name in ("seq", "time", "schema") else "TEXT"} NOT NULL' for name in _LOG_FIELDS
-    )
-    statements += [
-        f"CREATE TABLE log ({columns}, UNIQUE (stream, seq)) STRICT",
-        'CREATE INDEX log_time ON log ("time")',
-        "CREATE TABLE head (stream TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL, time INTEGER NOT NULL)",
-        f"PRAGMA application_id = {APPLICATION_ID}",
-        f"PRAGMA user_version = {VERSION}",
-    ]
-    return statements
 
 
 class SqliteStore:
@@ -169,14 +138,14 @@ class SqliteStore:
             return question(_SqliteReader(connection))
 
     def setup(self) -> list[str]:
-        """Make the file if there is none; return what was done."""
+        """Make the file if there is none, and upgrade one of an older layout; return what was done."""
         with self._guard():
             new = not self.path.exists()
             self._prepare()
             with self._queue():
-                if self._connection is None:
-                    self._open(create=True)
-            return [f"made the books {self.path}"] if new else []
+                connection = self._connection or self._open(create=True, older=True)
+                done = self._patiently(lambda: _upgrade(connection))
+            return [f"made the books {self.path}", *done] if new else done
 
     def actor(self) -> str:
         """Return the login of the caller."""
@@ -188,7 +157,7 @@ class SqliteStore:
             if not self.path.exists():
                 return
             if self.path.stat().st_size:
-                self._open(create=True)  # refuses a file that is not ours
+                self._open(create=True, older=True)  # refuses a file that is not ours
             self.close()
             with self._queue():
                 for ending in ("", "-wal", "-shm"):
@@ -229,12 +198,12 @@ class SqliteStore:
                 "local disk, or set network_file_system = true in the config if all writers are on this machine."
             )
 
-    def _open(self, *, create: bool = False) -> sqlite3.Connection:
-        self._connection = self._connect(create=create)
+    def _open(self, *, create: bool = False, older: bool = False) -> sqlite3.Connection:
+        self._connection = self._connect(create=create, older=older)
         self._opened = self._identity()
         return self._connection
 
-    def _connect(self, *, create: bool = False) -> sqlite3.Connection:
+    def _connect(self, *, create: bool = False, older: bool = False) -> sqlite3.Connection:
         if not self.path.exists():
             if not create:
                 raise self._no_books()
@@ -244,7 +213,7 @@ class SqliteStore:
         uri = f"{self.path.absolute().as_uri()}?mode={mode}"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
         try:
-            if self._check(connection):
+            if self._check(connection, older=older):
                 connection.execute("PRAGMA synchronous = FULL")
             elif create:
                 self._make(connection)
@@ -279,10 +248,10 @@ class SqliteStore:
         if self._created is not None:
             self._created(self.path)
 
-    def _check(self, connection: sqlite3.Connection) -> bool:
+    def _check(self, connection: sqlite3.Connection, *, older: bool) -> bool:
         """Tell whether there are books in the file; an empty database is what a killed first command left."""
         (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        layout = layout_of(connection)
         if not application and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             if 0 < self.path.stat().st_size < HEADER_BYTES:  # SQLite takes anything that short for nothing
                 raise DamagedError(f"{self.path} is not a database; name the right file in DCA_STORE or the config.")
@@ -291,8 +260,12 @@ class SqliteStore:
             raise UnreachableError(
                 f"{self.path} is a database of another program; name a file of its own for the books."
             )
-        if version > VERSION:
-            raise UnreachableError(f"{self.path} was written by a newer dca (schema {version}); install that version.")
+        if layout > LAYOUT:
+            raise UnreachableError(f"{self.path} was made by a newer dca (layout {layout}); install that version.")
+        if layout < 1:
+            raise DamagedError(f"{self.path} is damaged (layout {layout}); restore it from a backup.")
+        if not older and not is_usable(layout):
+            raise UnreachableError(f"{self.path} was made by an older dca (layout {layout}); upgrade it: dca setup.")
         return True
 
     def _lock_file(self) -> int:
@@ -385,6 +358,20 @@ def _end(connection: sqlite3.Connection, how: str) -> None:
         connection.execute(how)
 
 
+def _upgrade(connection: sqlite3.Connection) -> list[str]:
+    """Take the steps to the present layout, if any are lacking, in one transaction."""
+    if layout_of(connection) == LAYOUT:
+        return []
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        done = upgrade(connection)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            _end(connection, "ROLLBACK")
+    return done
+
+
 def _book(connection: sqlite3.Connection, decision: Decision) -> None:
     draft = decision.draft
     assert draft is not None
@@ -406,7 +393,7 @@ def _entry(row: Sequence[Any]) -> Entry:
         projects, changes = json.loads(row[8]), json.loads(row[13])
     except (ValueError, TypeError):
         raise DamagedError(f"entry {row[1]} of stream {row[0]} is damaged.") from None
-    fields = dict(zip(_LOG_FIELDS, row, strict=True))
+    fields = dict(zip(LOG_FIELDS, row, strict=True))
     return Entry(**{**fields, "projects": tuple(projects), "changes": parse_changes(changes)})
 
 

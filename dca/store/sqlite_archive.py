@@ -9,6 +9,7 @@ from dca.core.errors import DamagedError, DcaError
 from dca.core.names import shown
 from dca.store.port import EMPTY_HEAD, Head, Place, Stored
 from dca.store.schema import FIELD_TYPES, KINDS, read_record
+from dca.store.sqlite_layout import LOG_FIELDS
 
 T = TypeVar("T")
 
@@ -18,12 +19,8 @@ PAGE_BYTES = 8_000_000
 """Documents returned at once have about so many characters, or are one."""
 STRANGE = "Could not decode to UTF-8"
 
-_LOG_FIELDS = (
-    "stream", "seq", "time", "actor", "category", "action", "details", "tenant", "projects", "commit", "previous",
-    "hash", "schema", "changes",
-)  # fmt: skip
-_LOG_COLUMNS = ", ".join(f"[{name}]" for name in _LOG_FIELDS)
-_PROJECTS, _CHANGES = _LOG_FIELDS.index("projects"), _LOG_FIELDS.index("changes")
+_LOG_COLUMNS = ", ".join(f"[{name}]" for name in LOG_FIELDS)
+_PROJECTS, _CHANGES = LOG_FIELDS.index("projects"), LOG_FIELDS.index("changes")
 _COLUMNS = {kind: ", ".join(f"[{name}]" for name in types) for kind, types in FIELD_TYPES.items()}
 
 
@@ -127,7 +124,7 @@ class SqliteArchive:
 
 def document_of(row: Sequence[Any]) -> dict[str, Any]:
     """Return a row of the log as a document."""
-    document = dict(zip(_LOG_FIELDS, row, strict=True))
+    document = dict(zip(LOG_FIELDS, row, strict=True))
     for name in ("projects", "changes"):
         try:
             document[name] = json.loads(document[name])

@@ -45,10 +45,10 @@ def made(path: Path, start: Start = START, **how: bool) -> Written:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def file(folder: Path) -> Path:
     """Return a backup."""
-    made(tmp_path / "one.backup")
-    return tmp_path / "one.backup"
+    made(folder / "one.backup")
+    return folder / "one.backup"
 
 
 def lines(path: Path) -> list[Logged | Claim]:
@@ -57,9 +57,9 @@ def lines(path: Path) -> list[Logged | Claim]:
         return list(backup.lines())
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_what_is_written_is_read(folder: Path) -> None:
     """Every line comes back as it was, in order, and the end names the last entry of each stream."""
-    path = tmp_path / "one.backup"
+    path = folder / "one.backup"
     written = made(path)
     with Backup(path) as backup:
         assert backup.start == START
@@ -77,21 +77,21 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert export.whole(path) == (START, written.end)
 
 
-def test_file_is_its_owners_and_tells_its_digest(tmp_path: Path) -> None:
+def test_file_is_its_owners_and_tells_its_digest(folder: Path) -> None:
     """The file is for its owner alone, the digest is that of sha256sum, and gzip itself can read it."""
-    path = tmp_path / "one.backup"
+    path = folder / "one.backup"
     written = made(path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert written.size == path.stat().st_size
     told = subprocess.run(["sha256sum", path], capture_output=True, text=True, check=True).stdout
     assert told.split()[0] == written.sha256
     assert gzip.decompress(path.read_bytes()).count(b"\n") == 11
-    assert [one.name for one in tmp_path.iterdir()] == ["one.backup"]
+    assert [one.name for one in folder.iterdir()] == ["one.backup"]
 
 
-def test_same_content_is_the_same_file(tmp_path: Path) -> None:
+def test_same_content_is_the_same_file(folder: Path) -> None:
     """Nothing of the moment of packing gets into the file."""
-    assert made(tmp_path / "one").sha256 == made(tmp_path / "other").sha256
+    assert made(folder / "one").sha256 == made(folder / "other").sha256
 
 
 def test_cut_anywhere(file: Path) -> None:
@@ -169,18 +169,18 @@ def test_changed_by_hand(file: Path, change: Callable[[list[bytes]], list[bytes]
         zlib.compress(b"{}"),
     ],
 )
-def test_foreign_files(tmp_path: Path, content: bytes) -> None:
+def test_foreign_files(folder: Path, content: bytes) -> None:
     """A file of something else is called one."""
-    path = tmp_path / "other.gz"
+    path = folder / "other.gz"
     path.write_bytes(content)
     with pytest.raises(DamagedError, match=f"^{path} is no backup of dca"):
         Backup(path)
 
 
 @pytest.mark.parametrize("newer", [{"format": 2}, {"schema": 999}, {"format": 2, "schema": 999}])
-def test_newer_versions(tmp_path: Path, newer: dict[str, int]) -> None:
+def test_newer_versions(folder: Path, newer: dict[str, int]) -> None:
     """A file of a newer dca is refused before anything else in it is looked at."""
-    path = tmp_path / "newer.backup"
+    path = folder / "newer.backup"
     first = {"dca": "backup", "format": 1, "schema": 1, **newer, "something": "new"}
     path.write_bytes(gzip.compress(f"{json.dumps(first)}\n".encode()))
     with pytest.raises(UnreachableError, match="was made by a newer dca"):
@@ -188,13 +188,13 @@ def test_newer_versions(tmp_path: Path, newer: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing", "", "x" * 300, "no/where", "nul\0"])
-def test_names_that_lead_to_no_file(tmp_path: Path, name: str) -> None:
+def test_names_that_lead_to_no_file(folder: Path, name: str) -> None:
     """What is no file is neither read nor written over."""
     with pytest.raises(UsageError, match=r"cannot be read|is no file"):
-        Backup(tmp_path / name)
+        Backup(folder / name)
     if name != "missing":
         with pytest.raises(UsageError, match=r"cannot be written|is no file"):
-            made(tmp_path / name)
+            made(folder / name)
 
 
 def test_never_over_another_file(file: Path) -> None:
@@ -235,9 +235,9 @@ except UsageError as error:
 """
 
 
-def test_no_room(tmp_path: Path) -> None:
+def test_no_room(folder: Path) -> None:
     """Where the file can grow no further nothing is left of it."""
-    path = tmp_path / "one.backup"
+    path = folder / "one.backup"
     done = subprocess.run(
         [sys.executable, "-c", TOO_LARGE, str(path)],
         capture_output=True,
@@ -246,4 +246,4 @@ def test_no_room(tmp_path: Path) -> None:
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
     )
     assert done.stdout == f"the backup {path} cannot be written: File too large.\n"
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []

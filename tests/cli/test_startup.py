@@ -35,7 +35,7 @@ OF_DCA = frozenset((
     "dca", "dca.book", "dca.bootstrap", "dca.cli", "dca.commands", "dca.commands.arguments", "dca.commands.figures", "dca.commands.table",
     "dca.config", "dca.core", "dca.core.clock", "dca.core.errors", "dca.core.fitness", "dca.core.ledger", "dca.core.model", "dca.core.money",
     "dca.core.names", "dca.engine", "dca.envelope", "dca.store", "dca.store.entry", "dca.store.port", "dca.store.schema",
-    "dca.store.sqlite",
+    "dca.store.sqlite", "dca.store.sqlite_layout",
 ))  # fmt: skip
 """What every command needs of dca itself, on SQLite."""
 HEAVY = (
