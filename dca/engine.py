@@ -1,9 +1,9 @@
 """The engine: the one path that every command takes, from its arguments to its answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from dca.book import Book, ClaimedElsewhere, stream_of_tenant
 from dca.commands import figures
@@ -18,6 +18,9 @@ from dca.store.entry import canonical
 from dca.store.port import Decision, Draft, Reader
 from dca.store.port import Store as BareStore
 from dca.store.schema import CLAIM, KEY, PROJECT
+
+if TYPE_CHECKING:
+    from dca.store.health import Finding
 
 T = TypeVar("T")
 
@@ -36,6 +39,9 @@ class Store(BareStore, Protocol):
 
     def actor(self) -> str:
         """Return who the caller is for this store."""
+
+    def examine(self, now: int) -> "Iterable[Finding]":
+        """Return what an examination finds, by a clock in milliseconds; DcaError if there is nothing to look at."""
 
 
 class Surroundings(NamedTuple):

@@ -157,6 +157,9 @@ COMMANDS: tuple[Command, ...] = (
         "[--tenant=<name>] [--project=<name>] [--actor=<name>] [--category=<word>] [--action=<word>] [--commit=<id>] "
         f"{_PERIOD} {_PAGE}", "log.show", (SITE, LOG), (), OWN, "GET /log", rows="log.rows",
     ),
+    Command(
+        "doctor", "", "doctor.examine", (SITE, HOLD, LOG), (), GLOBAL, "GET /doctor", rows="doctor.rows", session=True,
+    ),
     Command("config show", "", "site.show_config", (), (), GLOBAL, "GET /config", session=True),
     Command(
         "setup",

@@ -36,6 +36,12 @@ class NotFoundError(RefusedError):
     http_status = 404
 
 
+class UnhealthyError(RefusedError):
+    """An examination found something that does harm now; the answer lists everything that was looked at."""
+
+    code = "unhealthy"
+
+
 class AbortedError(RefusedError):
     """The user answered no to the question, or could not be asked."""
 
@@ -96,6 +102,7 @@ class DamagedError(DcaError):
 KINDS: tuple[type[DcaError], ...] = (
     RefusedError,
     NotFoundError,
+    UnhealthyError,
     AbortedError,
     UsageError,
     UnreachableError,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from dca.core.errors import DcaError, UnreachableError
-from dca.core.model import GLOBAL_STREAM, TENANT_STREAM_PREFIX
+from dca.core.model import GLOBAL_STREAM, TENANT_STREAM_PREFIX, tenant_stream
 from dca.store import elastic_search as searches
 from dca.store import protocol
 from dca.store.elastic_door import (
@@ -48,7 +48,7 @@ from dca.store.protocol import (
     Write,
     head_key,
 )
-from dca.store.schema import LOG, TENANT
+from dca.store.schema import LOG, SITE, TENANT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from dca.store.elastic_archive import ElasticArchive
     from dca.store.elastic_setup import Indices
     from dca.store.entry import Permitted
+    from dca.store.health import Finding
     from dca.store.port import Decision, Entry, Head, Reader, Sum, Sums
     from dca.store.protocol import Key, Operation, Steps
 
@@ -136,6 +137,22 @@ class ElasticStore:
     def actor(self) -> str:
         """Return who the caller is for Elasticsearch; empty where its security is switched off."""
         return self._indices().user()
+
+    def examine(self, now: int) -> Iterator[Finding]:
+        """Yield what an examination finds, by a clock in milliseconds; DcaError if there is nothing to look at."""
+        from dca.store.elastic_health import Examination
+
+        yield from Examination(self._door, self.deadline(), now=now).findings(self._unfinished)
+
+    def _unfinished(self) -> tuple[int, list[str]]:
+        """Return how many streams there are, and which have an entry that is later than their head."""
+        until = self.deadline()
+        heads = {
+            GLOBAL_STREAM if kind == SITE else tenant_stream(record_id): document.head.seq if document else 0
+            for (kind, record_id), document in self._streams(until)
+        }
+        following = self._get([(LOG, f"{stream}:{seq + 1}") for stream, seq in heads.items()], until)
+        return len(heads), [stream for stream, entry in zip(heads, following, strict=True) if entry is not None]
 
     def _indices(self) -> Indices:
         from dca.store.elastic_setup import Indices

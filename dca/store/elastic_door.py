@@ -102,10 +102,15 @@ class Answer(NamedTuple):
 
     @property
     def reason(self) -> str:
+        """Return the reason given for an error, as one line of a bearable length."""
+        return self.whole_reason[:REASON_LENGTH_MAX]
+
+    @property
+    def whole_reason(self) -> str:
         """Return the reason given for an error, as one line."""
         error = self.body.get("error", self.body) if isinstance(self.body, dict) else self.body
         reason = error.get("reason", "") if isinstance(error, dict) else error
-        return " ".join(str(reason or "").split())[:REASON_LENGTH_MAX]
+        return " ".join(str(reason or "").split())
 
 
 Fault = Callable[[Answer], Answer]
@@ -306,6 +311,12 @@ def _distrust(reason: str, doing: str, hosts: str) -> UnreachableError:
     return NoAnswerError(f"cannot {doing}: TLS with {hosts} failed; look at the server's log.")
 
 
+def no_books(address: Address, host: str) -> str:
+    """Say that there are no books at a host, and what to do about it."""
+    begin = f"whose names begin with {address.prefix}" if address.prefix else "without a prefix"
+    return f"there are no books at {host} {begin}; run dca setup, or name the right store in DCA_STORE or the config."
+
+
 def refusal(answer: Answer, doing: str, address: Address) -> DcaError:
     """Return the error that a bad answer means: what happened where, and the next step."""
     host, kind = answer.host, answer.kind
@@ -314,13 +325,11 @@ def refusal(answer: Answer, doing: str, address: Address) -> DcaError:
             f"cannot {doing}: {host} does not accept {_credentials(address)}; check the config or DCA_STORE."
         )
     if kind == NOT_PERMITTED:
-        return DeniedError(f"{address.username or 'the API key'} may not {doing} at {host}: {_wanted(answer.reason)}.")
-    if kind == NO_INDEX:
-        begin = f"whose names begin with {address.prefix}" if address.prefix else "without a prefix"
-        return NoBooksError(
-            f"cannot {doing}: there are no books at {host} {begin}; "
-            "run dca setup, or name the right store in DCA_STORE or the config."
+        return DeniedError(
+            f"{address.username or 'the API key'} may not {doing} at {host}: {_wanted(answer.whole_reason)}."
         )
+    if kind == NO_INDEX:
+        return NoBooksError(f"cannot {doing}: {no_books(address, host)}")
     what = f"{answer.status} {kind}".strip()
     if "cluster_block" in kind and answer.status != NOT_READY:
         return UnreachableError(f"cannot {doing}: {host} has blocked it ({answer.reason}); often its disks are full.")
@@ -349,6 +358,7 @@ def _wanted(reason: str) -> str:
     """Return which privilege is missing, from Elasticsearch's reason."""
     privileges, indices = _PRIVILEGES.search(reason), _INDICES.search(reason)
     if privileges is None:
-        return reason or "no reason given"
-    where = f" on {indices[1]}" if indices else ""
+        return reason[:REASON_LENGTH_MAX] or "no reason given"
+    first, *others = indices[1].split(",") if indices else [""]
+    where = (f" on {first}" if first else "") + (f" and {len(others)} others" if others else "")
     return f"one of the {privileges[1]} privileges {privileges[2].replace(',', ', ')}{where} is needed"

@@ -40,14 +40,15 @@ PIPELINE: dict[str, Any] = {
 class Indices:
     """The indices of one set of books, each `<prefix><name>-v<schema>` behind its alias `<prefix><name>`."""
 
-    def __init__(self, door: Door, until: float) -> None:
-        """Take the door, and until when everything must be done, on the monotonic clock."""
+    def __init__(self, door: Door, until: float, doing: str = SETTING_UP) -> None:
+        """Take the door, until when everything must be done, on the monotonic clock, and what it is for."""
         self._door = door
         self._until = until
+        self._doing = doing
         self._host = door.hosts
-        self._aliases = {name: f"{door.address.prefix}{name}" for name in NAMES}
-        self._indices = {name: f"{alias}-v{VERSION}" for name, alias in self._aliases.items()}
-        self._pipeline = f"{door.address.prefix}dca-author"
+        self.aliases = {name: f"{door.address.prefix}{name}" for name in NAMES}
+        self.names = {name: f"{alias}-v{VERSION}" for name, alias in self.aliases.items()}
+        self.pipeline = f"{door.address.prefix}dca-author"
 
     def user(self) -> str:
         """Return who the caller is for Elasticsearch; empty where its security is switched off."""
@@ -61,14 +62,14 @@ class Indices:
         It can be stopped at any point and run again, and two may run at once: every step is one request that either
         makes the whole thing or finds it made.
         """
-        self._check_version()
+        self.check_version()
         signed = bool(self.user())
-        self._check(self._present(), signed=signed)
+        self._check(self.present(), signed=signed)
         done = self._make_pipeline() if signed else []
-        done += self._make_all(self._present(), signed=signed)
-        present = self._present()
+        done += self._make_all(self.present(), signed=signed)
+        present = self.present()
         self._check(present, signed=signed)
-        for index in self._indices.values():
+        for index in self.names.values():
             if index not in present:
                 raise UnreachableError(
                     f"cannot {SETTING_UP}: the index {index} at {self._host} is hidden; is it closed?"
@@ -80,13 +81,13 @@ class Indices:
 
         The log goes last: as long as it is there, what went before can be made again from it.
         """
-        present = self._present()
-        for index in self._indices.values():
+        present = self.present()
+        for index in self.names.values():
             if index in present and not _is_ours(present[index]["mappings"]):
                 raise RefusedError(f"the index {index} at {self._host} was not made by dca; nothing was destroyed.")
-        pipelines = [f"_ingest/pipeline/{self._pipeline}"] if self._has_pipeline() else []
-        records = ",".join(index for name, index in self._indices.items() if name != LOG)
-        for path in (records + IF_THERE, self._indices[LOG] + IF_THERE, *pipelines):
+        pipelines = [f"_ingest/pipeline/{self.pipeline}"] if self._has_pipeline() else []
+        records = ",".join(index for name, index in self.names.items() if name != LOG)
+        for path in (records + IF_THERE, self.names[LOG] + IF_THERE, *pipelines):
             request = Request(WIPING, "DELETE", f"/{path}")
             answer = self._reach(request)
             if answer.status != MISSING:
@@ -96,29 +97,39 @@ class Indices:
         return self._door.reach(request, until=self._until)
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        return self._door.ask(Request(SETTING_UP, method, path, body), until=self._until)
+        return self._door.ask(Request(self._doing, method, path, body), until=self._until)
 
     # -- checking ------------------------------------------------------------------------------------------------
 
-    def _check_version(self) -> None:
+    def check_version(self) -> str:
+        """Return the version of the server; refuse one that is too old."""
         number = str(self._ask("GET", "/")["version"]["number"])
         match = re.match(r"(\d+)\.(\d+)", number)
         if match is None or (int(match[1]), int(match[2])) < VERSION_MIN:
             wanted = ".".join(map(str, VERSION_MIN))
             raise UnreachableError(
-                f"cannot {SETTING_UP}: {self._host} runs Elasticsearch {number}; dca needs {wanted} or newer."
+                f"cannot {self._doing}: {self._host} runs Elasticsearch {number}; dca needs {wanted} or newer."
             )
+        return number
 
-    def _present(self) -> dict[str, Any]:
+    def present(self) -> dict[str, Any]:
         """Return the indices that have one of our names or aliases: by name, with aliases, mappings and settings."""
-        names = ",".join([*self._aliases.values(), *self._indices.values()])
+        names = ",".join([*self.aliases.values(), *self.names.values()])
         present: dict[str, Any] = self._ask("GET", f"/{names}{IF_THERE}&flat_settings=true")
         return present
 
     def _check(self, present: Mapping[str, Any], *, signed: bool) -> None:
         """Refuse what is in our way, or is not as it must be."""
-        names = {index: name for name, index in self._indices.items()}
-        owners = {self._aliases[name]: index for index, name in names.items()}
+        self.check_names(present)
+        for name, index in self.names.items():
+            if index in present:
+                self.check_mappings(name, present[index]["mappings"])
+                self.check_settings(name, present[index]["settings"], signed=signed)
+
+    def check_names(self, present: Mapping[str, Any]) -> None:
+        """Refuse indices and aliases of others that have our names."""
+        names = set(self.names.values())
+        owners = {self.aliases[name]: index for name, index in self.names.items()}
         for index, state in present.items():
             if index not in names:
                 taken = ", ".join(sorted({index, *state["aliases"]} & owners.keys()))
@@ -131,10 +142,10 @@ class Indices:
                     raise RefusedError(
                         f"the alias {alias} at {self._host} leads to {index}; nothing was changed: remove it."
                     )
-            self._check_mappings(index, names[index], state["mappings"])
-            self._check_settings(index, state["settings"], signed=signed)
 
-    def _check_mappings(self, index: str, name: str, mappings: Mapping[str, Any]) -> None:
+    def check_mappings(self, name: str, mappings: Mapping[str, Any]) -> None:
+        """Refuse an index of our name that is not ours, or whose fields are not as we made them."""
+        index = self.names[name]
         if not _is_ours(mappings):
             raise RefusedError(
                 f"the index {index} at {self._host} was not made by dca; nothing was changed: "
@@ -147,7 +158,9 @@ class Indices:
                 "restore the index from a snapshot."
             )
 
-    def _check_settings(self, index: str, settings: Mapping[str, Any], *, signed: bool) -> None:
+    def check_settings(self, name: str, settings: Mapping[str, Any], *, signed: bool) -> None:
+        """Refuse settings with which an index could lose or change what is written."""
+        index = self.names[name]
         where = f"the index {index} at {self._host}"
         if settings.get("index.translog.durability", "request") != "request":
             raise RefusedError(
@@ -159,7 +172,7 @@ class Indices:
         final = settings.get("index.final_pipeline", NO_PIPELINE)
         if final == NO_PIPELINE:
             return
-        if index != self._indices[LOG] or final != self._pipeline:
+        if name != LOG or final != self.pipeline:
             raise RefusedError(f"{where} has index.final_pipeline = {final}, which dca did not set; remove it.")
         if not signed:
             raise RefusedError(
@@ -172,19 +185,19 @@ class Indices:
     def _make_pipeline(self) -> list[str]:
         if self._has_pipeline():
             return []
-        self._ask("PUT", f"/_ingest/pipeline/{self._pipeline}", PIPELINE)
-        return [f"created the ingest pipeline {self._pipeline}, which stamps log entries with their authors"]
+        self._ask("PUT", f"/_ingest/pipeline/{self.pipeline}", PIPELINE)
+        return [f"created the ingest pipeline {self.pipeline}, which stamps log entries with their authors"]
 
     def _has_pipeline(self) -> bool:
         """Tell whether our pipeline is there; refuse another one of its name."""
-        request = Request(SETTING_UP, "GET", f"/_ingest/pipeline/{self._pipeline}")
+        request = Request(SETTING_UP, "GET", f"/_ingest/pipeline/{self.pipeline}")
         answer = self._reach(request)
         if answer.status == MISSING:
             return False
-        there = self._door.body_of(answer, request)[self._pipeline]
+        there = self._door.body_of(answer, request)[self.pipeline]
         if there.get("processors") != PIPELINE["processors"]:
             raise RefusedError(
-                f"the ingest pipeline {self._pipeline} at {self._host} was not made by dca; "
+                f"the ingest pipeline {self.pipeline} at {self._host} was not made by dca; "
                 "nothing was changed: remove it."
             )
         return True
@@ -194,8 +207,8 @@ class Indices:
         from concurrent.futures import ThreadPoolExecutor
 
         def make(name: str) -> list[str]:
-            pipeline = {"final_pipeline": self._pipeline} if signed and name == LOG else {}
-            there = present.get(self._indices[name])
+            pipeline = {"final_pipeline": self.pipeline} if signed and name == LOG else {}
+            there = present.get(self.names[name])
             return self._mend(name, there, pipeline) if there else self._make(name, pipeline)
 
         with ThreadPoolExecutor(len(NAMES)) as makers:
@@ -203,7 +216,7 @@ class Indices:
 
     def _make(self, name: str, pipeline: Mapping[str, str]) -> list[str]:
         """Make an index together with its alias, unless somebody else has just done it."""
-        index, alias = self._indices[name], self._aliases[name]
+        index, alias = self.names[name], self.aliases[name]
         wanted = load(name)
         settings = {"index": {**wanted["settings"]["index"], **pipeline}}
         body = {"settings": settings, "mappings": wanted["mappings"], "aliases": {alias: {}}}
@@ -216,7 +229,7 @@ class Indices:
 
     def _mend(self, name: str, there: Mapping[str, Any], pipeline: Mapping[str, str]) -> list[str]:
         """Give an index of ours the alias or the pipeline that it lacks."""
-        index, alias = self._indices[name], self._aliases[name]
+        index, alias = self.names[name], self.aliases[name]
         done = []
         if alias not in there["aliases"]:
             self._ask("PUT", f"/{index}/_alias/{alias}")
@@ -236,7 +249,7 @@ class Indices:
             )
         answer = self._reach(Request(SETTING_UP, "GET", "/_cluster/health"))
         nodes = answer.body.get("number_of_data_nodes", 1) if isinstance(answer.body, dict) else 1
-        log = self._indices[LOG]
+        log = self.names[LOG]
         if nodes > 1 and present[log]["settings"].get("index.number_of_replicas") == "0":
             listed.append(
                 f"the index {log} has no replica although there are {nodes} data nodes: "

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from dca.core.model import DEFAULT_SITE, SITE_ID, Record
 from dca.store.entry import seal, to_document
+from dca.store.health import Finding
 from dca.store.port import (
     EMPTY_HEAD,
     Decision,
@@ -79,6 +80,11 @@ class MemoryStore:
     def wipe(self) -> None:
         """Destroy the books."""
         self.__init__()  # type: ignore[misc]
+
+    def examine(self, now: int) -> list[Finding]:
+        """Nothing can be wrong."""
+        del now
+        return []
 
     def actor(self) -> str:
         """Return the caller."""

@@ -31,6 +31,7 @@ from dca.store.schema import CLAIM, FIELD_TYPES, KINDS, PROJECT, SITE
 from dca.store.sqlite_layout import APPLICATION_ID, LAYOUT, LOG_FIELDS, ddl, is_usable, layout_of, upgrade
 
 if TYPE_CHECKING:
+    from dca.store.health import Finding
     from dca.store.sqlite_archive import SqliteArchive
 
 T = TypeVar("T")
@@ -150,6 +151,19 @@ class SqliteStore:
     def actor(self) -> str:
         """Return the login of the caller."""
         return self._actor
+
+    def examine(self, now: int) -> "Iterator[Finding]":
+        """Yield what an examination finds, by a clock in milliseconds; DcaError if there is nothing to look at."""
+        from dca.store import sqlite_health as health
+
+        yield health.library()
+        with self._guard():
+            kind = _file_system(self.path.parent)
+            remote = kind in NETWORK_FILE_SYSTEMS
+            yield from health.of_the_disk(self.path, kind=kind, remote=remote, network_allowed=self._network_allowed)
+            connection = self._connection or self._open()
+            yield from health.of_the_file(self.path)
+            yield from health.of_the_books(connection, self.path, now=now, seconds=self._wait_seconds)
 
     def wipe(self) -> None:
         """Destroy the books: delete the file."""

@@ -140,6 +140,7 @@ CALLS = (
         limit="10",
         after=MARK,
     ),
+    _call("doctor"),
     _call("config show"),
     _call("setup", names_="extended", timezone="UTC", cluster="alps"),
     _call("setup", "-y", wipe=None),

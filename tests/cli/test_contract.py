@@ -44,6 +44,7 @@ ANSWERS = {
     },
     "job undo": {"batch", "undone", "known", "cost"},
     "log list": {"log", "next"},
+    "doctor": {"store", "found", "checks"},
     "config show": {"config"},
     "setup": {"store", "done", "site"},
 }  # fmt: skip
@@ -82,13 +83,13 @@ def test_apart_or_together(call: Call, books: Shell, model: Model) -> None:
 
 
 def steady(value: Any) -> Any:
-    """Return an answer without what differs from run to run: times and batches."""
+    """Return an answer without what differs from run to run: times, batches and the room on the disk."""
     if isinstance(value, dict):
         return {name: steady(one) for name, one in value.items()}
     if isinstance(value, list):
         return [steady(one) for one in value]
     if isinstance(value, str):
-        return re.sub(r"\d{4}-?\d\d-?\d\dT[\d:.]+(Z|-[0-9a-f]{8})", "@", value)
+        return re.sub(r"\d{4}-?\d\d-?\d\dT[\d:.]+(Z|-[0-9a-f]{8})|[\d.]+ [KMGT]iB free", "@", value)
     return value
 
 

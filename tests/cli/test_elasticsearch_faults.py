@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.elasticsearch_server.server import Server
 
-WORDS = (("list",), ("tenant", "add", "--tenant=acme"), ("setup",), ("job", "import", "jobs.txt"))
+WORDS = (("list",), ("doctor",), ("tenant", "add", "--tenant=acme"), ("setup",), ("job", "import", "jobs.txt"))
 each_command = pytest.mark.parametrize("words", WORDS, ids=" ".join)
 
 
