@@ -90,6 +90,8 @@ class Book:
         self.staged: dict[tuple[str, str], Change] = {}
         self.claim: Claim | None = None
         self.stream = ""
+        self._time = 0
+        """The time of the entry that is being made, once it was asked for."""
 
     # -- where and when ------------------------------------------------------------------------------------------
 
@@ -106,7 +108,10 @@ class Book:
     @property
     def now(self) -> int:
         """Return the time of the entry that is being made."""
-        return entry_time(self.instant_now, self.end) if self.stream else self.instant_now
+        if not self.stream:
+            return self.instant_now
+        self._time = self._time or entry_time(self.instant_now, self.end)
+        return self._time
 
     def booking(self, record_id: str = "") -> Booking:
         """Return where the next record is booked; its id says so unless it has one of its own."""

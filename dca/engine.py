@@ -232,7 +232,7 @@ def run(
     if key is not None:
         check_key(key, "--key")
     session = Session(surroundings, command, key=key or "", dry_run=dry_run)
-    session.content = _content(command, values)
+    session.content = _content(command, values) if session.key else ""
     if command.confirm:
         session.confirm(command.confirm.format(**values))
     if command.session:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeAlias
 
 from dca.core import money, names
@@ -69,19 +70,26 @@ CONVERTERS: Mapping[str, Callable[[str, str], Any]] = {
 }
 
 
+@cache
 def parameter(option: str) -> str:
     """Return the name of the parameter that takes an option: --older-than -> older_than, --from -> from_."""
     plain = option.strip("-<>").replace("-", "_").lower()
     return f"{plain}_" if plain in ("from", "all", "names") else plain
 
 
+@cache
+def _kinds(function: Callable[..., Any]) -> dict[str, str]:
+    """Return the kind of each parameter of a command."""
+    return {name: str(annotation).partition(" |")[0] for name, annotation in function.__annotations__.items()}
+
+
 def convert(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the texts of given options into what a command's parameters want; options not given are left out."""
+    kinds = _kinds(function)
     values: dict[str, Any] = {}
     for option, value in given.items():
         if value is None or value is False:
             continue
         name = parameter(option)
-        kind = str(function.__annotations__[name]).partition(" |")[0]
-        values[name] = True if value is True else CONVERTERS[kind](value, option)
+        values[name] = True if value is True else CONVERTERS[kinds[name]](value, option)
     return values

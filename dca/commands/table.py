@@ -1,5 +1,6 @@
 """The table of commands: parser, help, reference pages, log entries, permissions and tests are read from it."""
 
+from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -46,6 +47,7 @@ class Command(NamedTuple):
         return bool(self.writes)
 
 
+@cache
 def function(path: str) -> Any:
     """Return the function that a path of the table names."""
     module, _, name = path.rpartition(".")

@@ -28,6 +28,7 @@ _MOMENT = re.compile(
 )
 _LOCAL = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}):([0-5][0-9]):([0-5][0-9])", re.ASCII)
 _UTC_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = _UTC_EPOCH.replace(tzinfo=None)
 
 
 class Period(NamedTuple):
@@ -71,7 +72,7 @@ def iso(instant: int) -> str:
     if instant == 0:
         return ""
     seconds, rest = divmod(instant, SECOND)
-    moment = (_UTC_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    moment = (_NAIVE_EPOCH + timedelta(seconds=seconds)).isoformat()
     return f"{moment}.{rest:03d}Z" if rest else f"{moment}Z"
 
 

@@ -73,10 +73,15 @@ def earmarked(project: Project | None) -> Parts:
     return Parts(max(0, project.balance), max(0, project.credit))
 
 
-def with_project(tenant: Tenant, before: Project | None, after: Project) -> Tenant:
-    """Return the tenant with the sums that depend on its projects brought up to date."""
+NOTHING = Parts(0, 0)
+
+
+def with_project(tenant: Tenant, before: Project | None, after: Project, taken: Parts = NOTHING) -> Tenant:
+    """Return the tenant after an amount was taken, with the sums that depend on its projects brought up to date."""
     old, new = earmarked(before), earmarked(after)
     return tenant._replace(
+        balance=money.check(tenant.balance - taken.balance, f"the balance of tenant {tenant.name}"),
+        credit=money.check(tenant.credit - taken.credit, f"the credit of tenant {tenant.name}"),
         allocated_balance=tenant.allocated_balance + new.balance - old.balance,
         allocated_credit=tenant.allocated_credit + new.credit - old.credit,
         holds_open=tenant.holds_open + after.holds_open - (before.holds_open if before else 0),
@@ -193,11 +198,7 @@ def _take(accounts: Accounts, on_project: Parts, on_tenant: Parts) -> Accounts:
         balance=money.check(project.balance - on_project.balance, f"the balance of project {project.name}"),
         credit=money.check(project.credit - on_project.credit, f"the credit of project {project.name}"),
     )
-    changed = with_project(tenant, project, after)._replace(
-        balance=money.check(tenant.balance - on_tenant.balance, f"the balance of tenant {tenant.name}"),
-        credit=money.check(tenant.credit - on_tenant.credit, f"the credit of tenant {tenant.name}"),
-    )
-    return Accounts(changed, after)
+    return Accounts(with_project(tenant, project, after, on_tenant), after)
 
 
 class Booking(NamedTuple):
