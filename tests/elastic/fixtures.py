@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from tests.elasticsearch_server.server import Server
 
 
-@pytest.fixture(scope="session")
-def lasting_server(elasticsearch: Server) -> Iterator[BookServer]:
-    """Return a server with indices that last over all tests: making them takes a second or more."""
-    prefix = f"lasting-{os.getpid()}-"
+@contextmanager
+def lasting(elasticsearch: Server, name: str) -> Iterator[BookServer]:
+    """Lend books whose indices can be emptied and used again: making them takes a second or more."""
+    prefix = f"{name}-{os.getpid()}-"
     clean_up(elasticsearch, prefix)
     server = BookServer(elasticsearch, prefix)
     with server.store() as store:
@@ -27,6 +28,20 @@ def lasting_server(elasticsearch: Server) -> Iterator[BookServer]:
     server.forget_quickly()
     yield server
     clean_up(elasticsearch, prefix)
+
+
+@pytest.fixture(scope="session")
+def lasting_server(elasticsearch: Server) -> Iterator[BookServer]:
+    """Return a server with indices that last over all tests."""
+    with lasting(elasticsearch, "lasting") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def two_lasting_servers(elasticsearch: Server) -> Iterator[tuple[BookServer, BookServer]]:
+    """Return two of them, to be used by turns: what the one has to forget takes its time, and the other is ready."""
+    with lasting(elasticsearch, "first") as first, lasting(elasticsearch, "second") as second:
+        yield first, second
 
 
 @pytest.fixture

@@ -87,15 +87,28 @@ class BookServer:
 
     def empty(self) -> None:
         """Delete all documents of the books."""
-        self.must("POST", f"/{self._all()}/_refresh")
-        emptied = False
+        if self.delete_all():
+            time.sleep(FORGETTING_SECONDS)
+            self.refresh()
+
+    def delete_all(self) -> bool:
+        """Delete all documents of the books, which are forgotten by a refresh after a moment; tell whether there were any."""
+        self.refresh()
+        deleted = False
         while hits := self._some_documents():
             lines = [{"delete": {"_index": hit["_index"], "_id": hit["_id"]}} for hit in hits]
             assert not self.must("POST", "/_bulk?refresh=true", lines)["errors"]
-            emptied = True
-        if emptied:
-            time.sleep(FORGETTING_SECONDS)
-            self.must("POST", f"/{self._all()}/_refresh")
+            deleted = True
+        return deleted
+
+    def refresh(self) -> None:
+        """Let searches find what was written until now, and what was deleted be forgotten."""
+        self.must("POST", f"/{self._all()}/_refresh")
+
+    def is_forgetful(self) -> bool:
+        """Tell whether the books are there and let deleted documents leave no trace."""
+        said = self.send("GET", f"/{self.index('log')}/_settings/index.gc_deletes")
+        return said.status == 200 and bool(said.body[self.index("log")]["settings"])
 
     def _some_documents(self) -> Sequence[Any]:
         found = self.must("POST", f"/{self._all()}/_search", {"size": 10_000, "_source": False})

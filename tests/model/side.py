@@ -88,12 +88,12 @@ class Side:
         try:
             answer = run(around, BY_WORDS[step.words], given, key=step.key or None, dry_run=step.dry_run)
         except DcaError as error:
-            return Outcome(ok=False, code=error.code, text=render(failure(error)), answer=error.facts)
+            return Outcome(ok=False, code=error.code, text=render(failure(error), mini=True), answer=error.facts)
         rejects = _rejects(answer)
         answer.pop("done", None)  # what a store had to make is its own affair
         for line in answer.get("log", ()):
             line.pop("author", None)  # known to some stores only
-        return Outcome(ok=True, code="", text=render(success(answer)) + rejects, answer=answer)
+        return Outcome(ok=True, code="", text=render(success(answer), mini=True) + rejects, answer=answer)
 
 
 def _rejects(answer: dict[str, Any]) -> str:

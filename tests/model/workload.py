@@ -108,7 +108,7 @@ class Manner:
         users = (*USERS, *(() if small else WIDE[:1] * (rng.random() < 0.3)))
         return cls(
             begin=begin,
-            length=rng.randrange(60, 151),
+            length=rng.randrange(40, 90) + (rng.random() < 0.1) * rng.randrange(90),
             weights=weights,
             zone=zone,
             names=rng.choice(("", "", "strict", "extended")),
