@@ -2,10 +2,11 @@
 # Both need Python 3.11 or newer, and `make test` Docker, or Maven and a JDK 21 or newer.
 
 PYTHON ?= python3
+MINUTES ?= 30
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test tour docs clean
+.PHONY: test torture tour docs clean
 
 test: $(VENV)/.test
 	$(BIN)/ruff check
@@ -13,6 +14,10 @@ test: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m pytest
+
+# MINUTES=30 says how long, SEED=1 and KINDS=crash-sqlite,race-sqlite what; docs/reliability.md says what it tries.
+torture: $(VENV)/.test
+	$(BIN)/python -m tests.torture --minutes=$(MINUTES) $(if $(SEED),--seed=$(SEED)) $(if $(KINDS),--kinds=$(KINDS))
 
 tour: $(VENV)/.plain
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/tour.sh

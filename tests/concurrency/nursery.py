@@ -1,19 +1,25 @@
 """A nursery of processes: it imports dca once and forks a process for each command, which saves the start of Python.
 
-A child may be given a fate: it ends itself at its n-th operation, by SIGKILL or as if somebody had pressed Ctrl-C.
-Several children of one batch wait for each other before they begin.
+A child may be given a fate: it ends itself at its n-th operation, by SIGKILL or as if somebody had pressed Ctrl-C, or
+it is killed at a moment. Several children of one batch wait for each other before they begin; a child may run a script
+of several commands, as so many calls of dca, and note when each begins and ends.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
+from hashlib import sha256
 from importlib import import_module
+from io import StringIO
+from itertools import count
 from pathlib import Path
 from pkgutil import walk_packages
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -25,11 +31,18 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED_LATER = ("difflib", "docopt", "encodings.idna", "sqlite3.dbapi2", "tomllib", "urllib.parse", "zoneinfo")
-CHILD_SECONDS_MAX = 120
+CHILD_SECONDS_MAX = 300
+SMALL = (
+    ("dca.commands.job", "AT_ONCE", 3),
+    ("dca.commands.job", "WAITING_MAX", 5),
+    ("dca.commands.release", "AT_ONCE", 2),
+    ("dca.book", "PAGE", 2),
+)
+"""Portions of a few, in which commands of many records can be made to work."""
 
-STATEMENT, REQUEST, ANSWER = "statement", "request", "answer"
+STATEMENT, REQUEST, ANSWER, MOMENT = "statement", "request", "answer", "moment"
 """What counts as an operation: what is done to the SQLite file and its folder, an HTTP request that is to be sent, or one
-that was sent and is to be answered."""
+that was sent and is to be answered; or else nothing does, and the child is killed after so many microseconds."""
 KILL, INTERRUPT = "kill", "interrupt"
 
 
@@ -51,10 +64,24 @@ class Task(NamedTuple):
     fate: Fate | None = None
     portion: int = 0
     """Jobs that an import books at once; 0 for as many as it would."""
+    small: bool = False
+    """Whether commands of many records work in portions of a few."""
+    now: int = 0
+    """What its clock says, in milliseconds; 0 for the time of day."""
+    ahead: int = 0
+    """By how many milliseconds its clock is ahead of the time of day."""
+    chance: str = ""
+    """What its random identifiers follow from; empty for real chance."""
+    first_chance: str = ""
+    """What the first of them follows from, if it is not the same: the batch of an import goes on under its name."""
+    file_bytes_max: int = 0
+    """How long any file can get; 0 for no limit."""
+    script: Sequence[Sequence[str]] = ()
+    """Further commands, to be run one after the other in place of the words."""
 
 
 class Ended(NamedTuple):
-    """What a child left: its exit status (negative for a signal), what it wrote, and how many operations it did."""
+    """What a child left: its exit status (negative for a signal) and what it wrote."""
 
     status: int
     out: str
@@ -144,10 +171,20 @@ def run_batch(batch: Sequence[Task]) -> list[Ended]:
         children.append((child, out, err))
     os.close(gate)
     os.close(opener)
+    kill_in_time({child: Fate(*one.fate) for (child, _, _), one in zip(children, batch, strict=True) if one.fate})
     return [
         Ended(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), _text(out), _text(err))
         for child, out, err in children
     ]
+
+
+def kill_in_time(fates: dict[int, Fate]) -> None:
+    """Kill children, none of which was waited for yet, at their moments."""
+    begin = time.monotonic()
+    for child, fate in sorted(fates.items(), key=lambda item: item[1].at):
+        if fate.operation == MOMENT:
+            time.sleep(max(0.0, begin + fate.at / 1e6 - time.monotonic()))
+            os.kill(child, signal.SIGKILL)
 
 
 def _text(file: IO[bytes]) -> str:
@@ -172,7 +209,7 @@ def live(task: Task, out: IO[bytes], err: IO[bytes]) -> None:
         prepare(task)
         from dca.__main__ import main as dca
 
-        status = dca()
+        status = play(task) if task.script else dca()
     except BaseException:  # noqa: BLE001 -- as the interpreter would
         traceback.print_exc()
         status = 1
@@ -182,13 +219,43 @@ def live(task: Task, out: IO[bytes], err: IO[bytes]) -> None:
         os._exit(status)
 
 
+def play(task: Task) -> int:
+    """Run a script, and write a line before and after each command: when it was, and what came of it."""
+    from dca import cli
+
+    lines = sys.stdout
+    for number, words in enumerate(task.script):
+        lines.write(json.dumps({"number": number, "call": time.monotonic_ns()}) + "\n")
+        lines.flush()
+        sys.stdout = said = StringIO()
+        status = cli.main(list(words))
+        sys.stdout = lines
+        answered = {"number": number, "return": time.monotonic_ns(), "status": status, "out": said.getvalue()}
+        lines.write(json.dumps(answered) + "\n")
+        lines.flush()
+    return 0
+
+
 def prepare(task: Task) -> None:
-    """Put a child's fate upon it."""
+    """Put a child's clock, chance, limits and fate upon it."""
     from dca.commands import job
 
+    if task.small:
+        for module, name, size in SMALL:
+            setattr(import_module(module), name, size)
     if task.portion:
         job.AT_ONCE = task.portion
-    if task.fate is None:
+    if task.now:
+        time.time_ns = lambda: task.now * 1_000_000
+    if task.ahead:
+        real = time.time_ns
+        time.time_ns = lambda: real() + task.ahead * 1_000_000
+    if task.chance:
+        sources = (f"{(task.chance if number else task.first_chance or task.chance)}/{number}" for number in count())
+        os.urandom = lambda size: sha256(next(sources).encode()).digest()[:size]
+    if task.file_bytes_max:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (task.file_bytes_max, resource.RLIM_INFINITY))
+    if task.fate is None or task.fate[0] == MOMENT:
         return
     fate = Fate(*task.fate)
     watch = {STATEMENT: watch_statements, REQUEST: watch_requests, ANSWER: watch_answers}[fate.operation]

@@ -4,10 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile, mkdtemp
+from typing import IO, NamedTuple
 
 from tests.elasticsearch_server.installation import cache_directory, find_java_home, installed
 from tests.elasticsearch_server.server import START_SECONDS_MAX, MissingServerError, Server, poll
@@ -38,31 +39,53 @@ def running() -> Iterator[Server]:
     java_home = find_java_home()
     home = installed(java_home)
     account = "nobody" if os.geteuid() == 0 else ""  # Elasticsearch refuses to run as root
-    run = _run_directory(home, account)
+    run = run_directory(home, account, SETTINGS)
+    with kept(run, account, home, environment_of(java_home, run, JAVA_OPTIONS)) as keeper:
+        server = poll(lambda: _listening(run), seconds=START_SECONDS_MAX, alive=lambda: keeper.process.poll() is None)
+        if not server:
+            raise MissingServerError(f"Elasticsearch did not start:\n{keeper.said}")
+        yield server._replace(home=home, java_home=java_home)
+
+
+class Keeper(NamedTuple):
+    """The process that keeps a server, and what both write on their console."""
+
+    process: subprocess.Popen[bytes]
+    console: IO[bytes]
+
+    @property
+    def said(self) -> str:
+        """Return the last that was written."""
+        self.console.seek(0)
+        return self.console.read().decode(errors="replace")[-3000:]
+
+
+@contextmanager
+def kept(run: Path, account: str, home: Path, environment: dict[str, str]) -> Iterator[Keeper]:
+    """Let a server run in its directory for as long as the context lasts."""
     with TemporaryFile() as console:
         keeper = subprocess.Popen(
             [sys.executable, KEEPER, str(os.getpid()), account, run, home / "bin/elasticsearch"],
-            env=_environment(java_home, run),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
             start_new_session=True,  # Ctrl-C is for the tests, which end the server after their own last words to it
         )
         try:
-            server = poll(lambda: _listening(run), seconds=START_SECONDS_MAX, alive=lambda: keeper.poll() is None)
-            if not server:
-                console.seek(0)
-                raise MissingServerError(f"Elasticsearch did not start:\n{console.read().decode()[-3000:]}")
-            yield server._replace(home=home, java_home=java_home)
+            yield Keeper(keeper, console)
         finally:
             keeper.terminate()
             keeper.wait()
 
 
-def _run_directory(home: Path, account: str) -> Path:
+def run_directory(home: Path, account: str, settings: str, further: Sequence[Path] = ()) -> Path:
+    """Make the directory where a server keeps all it writes, with its settings and further files beside them."""
     run = Path(mkdtemp(prefix="run-", dir=cache_directory()))
     shutil.copytree(home / "config", run / "config")
-    (run / "config/elasticsearch.yml").write_text(SETTINGS.format(run=run))
+    (run / "config/elasticsearch.yml").write_text(settings.format(run=run))
+    for path in further:
+        shutil.copy(path, run / "config")
     (run / "tmp").mkdir()
     if account:
         for path in (run, *run.rglob("*")):
@@ -70,11 +93,12 @@ def _run_directory(home: Path, account: str) -> Path:
     return run
 
 
-def _environment(java_home: Path, run: Path) -> dict[str, str]:
+def environment_of(java_home: Path, run: Path, java_options: str) -> dict[str, str]:
+    """Return the variables of a server that runs in a directory."""
     return {
         **os.environ,
         "ES_JAVA_HOME": str(java_home),
-        "ES_JAVA_OPTS": JAVA_OPTIONS,
+        "ES_JAVA_OPTS": java_options,
         "ES_PATH_CONF": str(run / "config"),
         "ES_TMPDIR": str(run / "tmp"),
         "HOME": str(run),

@@ -3,7 +3,8 @@
 keeper.py OWNER ACCOUNT DIRECTORY COMMAND...
 
 OWNER is the id of the process that starts this one. When it is gone, or when this one gets SIGTERM, the server is
-killed, and its DIRECTORY, where it keeps all it writes, is removed. ACCOUNT is the user to run it, or empty.
+killed, and its DIRECTORY, where it keeps all it writes, is removed. ACCOUNT is the user to run it, or empty. At SIGUSR1
+the server alone is killed, and at SIGUSR2 it is started again on what it had written.
 """
 
 import os
@@ -14,17 +15,29 @@ import subprocess
 import sys
 import time
 
+KILL, START = signal.SIGUSR1, signal.SIGUSR2
+
 
 def main() -> None:
     """Start the server and see to its end."""
     owner, account, directory, *command = sys.argv[1:]
     told: list[int] = []
+    orders: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    for order in (KILL, START):
+        signal.signal(order, lambda number, _: orders.append(number))
     try:
-        server = _start(command, account, directory)
-        while not told and os.getppid() == int(owner) and server.poll() is None:
+        server: subprocess.Popen[bytes] | None = _start(command, account, directory)
+        while not told and os.getppid() == int(owner) and (server is None or server.poll() is None):
+            wanted = orders.pop(0) if orders else 0
+            if wanted == KILL and server is not None:
+                _kill(server)
+                server = None
+            if wanted == START and server is None:
+                server = _start(command, account, directory)
             time.sleep(0.1)
-        _kill(server)
+        if server is not None:
+            _kill(server)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

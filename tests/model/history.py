@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from dca import book
-from dca.commands import job, release
+from tests.concurrency.nursery import SMALL
 from tests.model import invariants
 from tests.model.oracle import BEHIND_MOST, Oracle
 from tests.model.side import Memory, Outcome, Side
@@ -78,11 +77,16 @@ class Hall:
         """Steps whose success or refusal the oracle predicted."""
 
     def try_history(self, seed: int) -> None:
-        """Run a history; where it fails, cut it down and fail with the report."""
+        """Run a history; where it fails, fail with the report."""
+        report = self.report_of(seed)
+        if report:
+            pytest.fail(report, pytrace=False)
+
+    def report_of(self, seed: int) -> str:
+        """Run a history; where it fails, cut it down and return the report."""
         length = Manner.of(Random(seed)).length
         failure = self.play(seed, list(range(min(length, self.length or length))))
-        if failure is not None:
-            pytest.fail(self.shrunk(failure).text, pytrace=False)
+        return self.shrunk(failure).text if failure is not None else ""
 
     def shrunk(self, failure: Failure) -> Failure:
         """Leave out steps, many at once and then one by one, and lines of logs, as long as the history fails alike."""
@@ -126,11 +130,8 @@ class Hall:
 def portions(*, small: bool) -> Iterator[None]:
     """Let commands of many records work in portions of a few, so that short histories pass the seams."""
     with pytest.MonkeyPatch.context() as patch:
-        if small:
-            patch.setattr(job, "AT_ONCE", 3)
-            patch.setattr(job, "WAITING_MAX", 5)
-            patch.setattr(release, "AT_ONCE", 2)
-            patch.setattr(book, "PAGE", 2)
+        for module, name, size in SMALL if small else ():
+            patch.setattr(f"{module}.{name}", size)
         yield
 
 

@@ -7,17 +7,15 @@ on SQLite, DCA_MODEL_DISTANT_HISTORIES=<n> on Elasticsearch.
 from __future__ import annotations
 
 import os
-from itertools import count, cycle
 from random import SystemRandom
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.model.history import Hall
-from tests.model.side import Side, elastic_at, sqlite_at
+from tests.model.sides import distant_sides, sqlite_sides
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from tests.elastic.server import BookServer
@@ -31,31 +29,6 @@ DISTANT_LENGTH = 40
 FRESH_SEEDS_FROM = 1_000_000
 REFUSED_MOST = 0.45
 JUDGED_LEAST = 0.6
-
-
-def sqlite_sides(folder: Path) -> Callable[[], Sequence[Side]]:
-    """Return what makes an empty SQLite store, each time another."""
-    numbers = count()
-    return lambda: [Side("SQLite", sqlite_at(folder / f"{next(numbers)}.db"))]
-
-
-def distant_sides(one: BookServer, other: BookServer) -> Callable[[], Sequence[Side]]:
-    """Return what makes an empty Elasticsearch store, of two sets of indices by turns."""
-    turns = cycle(((one, other), (other, one)))
-
-    def sides() -> Sequence[Side]:
-        ready, used = next(turns)
-        store = elastic_at(ready.address)
-        for server in (ready, used):
-            if not server.is_forgetful():  # the history before has destroyed them
-                with server.store() as maker:
-                    maker.setup()
-                server.forget_quickly()
-        used.delete_all()
-        ready.empty()
-        return [Side("Elasticsearch", store)]
-
-    return sides
 
 
 def seeds_of(block: int, size: int) -> list[int]:

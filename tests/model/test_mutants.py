@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Patch = pytest.MonkeyPatch
 
-HISTORIES_MOST = 80
+HISTORIES_MOST = 300
 
 
 def _holds_are_kept(patch: Patch) -> None:

@@ -1,0 +1,38 @@
+"""The kinds of rounds that the harness plays."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from tests.torture.crash import crash
+from tests.torture.histories import histories
+from tests.torture.race import race
+from tests.torture.site import ELASTICSEARCH, SQLITE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.torture.figures import Figures
+    from tests.torture.site import Site
+
+
+class Kind(NamedTuple):
+    """A kind of rounds: its name, how much of the time it gets, and what plays a round of it."""
+
+    name: str
+    share: float
+    play: Callable[[int, Site, Figures], None]
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("crash-sqlite", 2, partial(crash, SQLITE)),
+        Kind("crash-elasticsearch", 3, partial(crash, ELASTICSEARCH)),
+        Kind("race-sqlite", 1, partial(race, SQLITE)),
+        Kind("race-elasticsearch", 2, partial(race, ELASTICSEARCH)),
+        Kind("histories-sqlite", 2, partial(histories, SQLITE)),
+        Kind("histories-elasticsearch", 3, partial(histories, ELASTICSEARCH)),
+    )
+}
