@@ -1,4 +1,4 @@
-"""A small HTTP proxy in front of a server that loses requests and answers, or gives answers of its own."""
+"""A small HTTP proxy in front of a server that loses requests and answers, delays, repeats and cuts them off, or answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from contextlib import contextmanager, suppress
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,6 +37,12 @@ class Fault(NamedTuple):
     body: Any = None
     seconds: float = 0.0
     """How long it waits before that."""
+    sent: int = 1
+    """How often the server gets a request that reaches it."""
+    truthful: bool = False
+    """Whether the answer of the server is passed on after all."""
+    cut: bool = False
+    """Whether the answer breaks off in its middle."""
     when: Callable[[Asked], bool] = lambda _: True
     method: str = ""
 
@@ -47,6 +53,8 @@ class Proxy:
     def __init__(self, host: str, port: int, product: str) -> None:
         """Take the server behind it, and what it calls itself in answers of its own."""
         self.faults: list[Fault] = []
+        self.draw: Callable[[Asked], Fault | None] = lambda _: None
+        """What goes wrong with a request that none of the faults fits."""
         self.asked: list[Asked] = []
         self.product = product
         self._behind = (host, port)
@@ -85,10 +93,13 @@ class Proxy:
         length = int(handler.headers.get("content-length") or 0)
         asked = Asked(handler.command, handler.path, handler.rfile.read(length))
         fault = self._fault(asked)
-        status, body = self._pass_on(handler, asked) if fault is None or fault.reaches else (0, b"")
+        status, body = 0, b""
+        for _ in range(0 if fault is not None and not fault.reaches else fault.sent if fault is not None else 1):
+            status, body = self._pass_on(handler, asked)
         if fault is not None:
             time.sleep(fault.seconds)
-            status, body = fault.status, json.dumps(fault.body).encode()
+            if not fault.truthful:
+                status, body = fault.status, json.dumps(fault.body).encode()
         if not status:
             handler.close_connection = True
             return
@@ -97,6 +108,9 @@ class Proxy:
             handler.send_header(name, value)
         handler.send_header("content-length", str(len(body)))
         handler.end_headers()
+        if fault is not None and fault.cut:
+            handler.close_connection = True
+            body = body[: len(body) // 2]
         handler.wfile.write(body)
 
     def _fault(self, asked: Asked) -> Fault | None:
@@ -107,7 +121,7 @@ class Proxy:
                 if fault.times and fits and fault.when(asked):
                     self.faults[number] = fault._replace(times=fault.times - 1)
                     return fault
-        return None
+            return self.draw(asked)
 
     def _pass_on(self, handler: BaseHTTPRequestHandler, asked: Asked) -> tuple[int, bytes]:
         connection = HTTPConnection(*self._behind, timeout=60)
@@ -117,6 +131,8 @@ class Proxy:
             connection.request(asked.method, asked.path, asked.body or None, headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
+        except (OSError, HTTPException):  # the server itself is gone
+            return 0, b""
         finally:
             connection.close()
 

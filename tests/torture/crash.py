@@ -1,4 +1,4 @@
-"""Random commands in processes that are killed, at any store operation or any moment, and sent again.
+"""Random commands in processes that are killed, at any store operation or any moment, or find no room, and sent again.
 
 Each command runs in a real process with the clock that the history gives it. Beside it runs the store in memory, which
 nobody kills. After a kill the books are those before the command or those after it (of a command of several entries:
@@ -15,6 +15,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dca.commands.table import BY_WORDS
+from dca.core.errors import OutcomeUnknownError, UnreachableError
 from tests.concurrency.ledgers import CHANCE, course, essence, whole_books
 from tests.concurrency.nursery import ANSWER, MOMENT, REQUEST, STATEMENT, Fate, task
 from tests.model.history import portions
@@ -41,7 +42,17 @@ CHECKED_AGAIN = 0.2
 FIRST_AT_MAX = 30
 MOMENT_MAX = {SQLITE: 30_000}
 DISTANT_MOMENT_MAX = 300_000
-OPERATIONS = {SQLITE: (STATEMENT, STATEMENT, STATEMENT, MOMENT)}
+ROOM = "room"
+"""No kill: no file can grow beyond so many bytes, so that a write is cut short, as on a full disk."""
+ROOM_MIN, ROOM_MORE = 8_192, 24_000
+ENDS = {
+    STATEMENT: (-signal.SIGKILL,),
+    REQUEST: (-signal.SIGKILL,),
+    ANSWER: (-signal.SIGKILL,),
+    MOMENT: (-signal.SIGKILL,),
+    ROOM: (UnreachableError.exit_status, OutcomeUnknownError.exit_status),
+}
+OPERATIONS = {SQLITE: (STATEMENT, STATEMENT, STATEMENT, MOMENT, ROOM)}
 DISTANT_OPERATIONS = (REQUEST, REQUEST, ANSWER, MOMENT)
 UNSAID = CHANCE | {
     "author",
@@ -133,13 +144,15 @@ class _Round:
         while True:
             fate = self._fate(step, killed)
             ended = self._run(step, number, now, fate, killed)
-            if ended.status != -signal.SIGKILL:
+            if fate is None or ended.status not in ENDS[fate.operation]:
                 break
             killed += 1
-            assert fate is not None
-            self.figures.add(f"{self.store}: kills")
-            self.figures.place(f"{self.store}: places of kills", (step.words, fate.operation, fate.at))
-            self.lines.append(f"  killed at {fate.operation} {fate.at}")
+            if fate.operation == ROOM:
+                self.figures.add(f"{self.store}: commands that found no room for their files")
+            else:
+                self.figures.add(f"{self.store}: kills")
+                self.figures.place(f"{self.store}: places of kills", (step.words, fate.operation, fate.at))
+            self.lines.append(f"  ended at {fate.operation} {fate.at}: {ended.out}")
             here = standing_of(whole_books(self.shell))
             _in_between(here, before, after, several=BY_WORDS[step.words].session)
         self._agree(step, ended, outcome, again=bool(killed))
@@ -154,6 +167,9 @@ class _Round:
         operation = self.chance.choice(OPERATIONS.get(self.store, DISTANT_OPERATIONS))
         if operation == MOMENT:
             return Fate(MOMENT, self.chance.randrange(MOMENT_MAX.get(self.store, DISTANT_MOMENT_MAX)))
+        if operation == ROOM:
+            sizes = sorted(path.stat().st_size for path in self.shell.folder.glob("books.db*"))
+            return Fate(ROOM, max(ROOM_MIN, self.chance.choice(sizes) + self.chance.randrange(-1, ROOM_MORE)))
         place = (step.words, operation)
         self.sweep[place] = self.sweep.get(place, self.chance.randrange(FIRST_AT_MAX)) + 1
         return Fate(operation, self.sweep[place])
@@ -167,7 +183,9 @@ class _Round:
         if BY_WORDS[step.words].confirm and "--yes" not in options:
             options = {**options, "--yes": True}
         words = shlex.split(step._replace(options=options).text)[1:]
-        one = task(self.shell, *words, fate=fate)._replace(
+        little = fate is not None and fate.operation == ROOM
+        one = task(self.shell, *words, fate=None if little else fate)._replace(
+            file_bytes_max=fate.at if fate is not None and little else 0,
             small=self.manner.small,
             now=now,
             chance=f"{self.seed}/{number}/{attempt}",
@@ -175,7 +193,7 @@ class _Round:
         )
         ended = self.nursery.run(one)[0]
         if ended.status != -signal.SIGKILL:
-            if fate is not None:
+            if fate is not None and not little:
                 self.sweep.update({(step.words, fate.operation): 0})
             for path in self.shell.folder.glob("*.rejects*"):
                 path.unlink()

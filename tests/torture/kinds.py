@@ -9,6 +9,8 @@ from tests.torture.crash import crash
 from tests.torture.histories import histories
 from tests.torture.race import race
 from tests.torture.site import ELASTICSEARCH, SQLITE
+from tests.torture.trouble import faulty, nodes
+from tests.torture.world import world
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +34,9 @@ KINDS = {
         Kind("crash-elasticsearch", 3, partial(crash, ELASTICSEARCH)),
         Kind("race-sqlite", 1, partial(race, SQLITE)),
         Kind("race-elasticsearch", 2, partial(race, ELASTICSEARCH)),
+        Kind("world", 1, world),
+        Kind("proxy", 2, faulty),
+        Kind("nodes", 3, nodes),
         Kind("histories-sqlite", 2, partial(histories, SQLITE)),
         Kind("histories-elasticsearch", 3, partial(histories, ELASTICSEARCH)),
     )

@@ -63,9 +63,7 @@ def race(store: str, seed: int, site: Site, figures: Figures, manner: Manner = M
     """Play one race on empty books of a store."""
     with site.shell(store) as shell:
         tenants = manner.tenants or Random(seed).choice(TENANTS)
-        scripts = [
-            _script(Random(f"{seed}/{number}"), number, manner.commands, tenants) for number in range(manner.writers)
-        ]
+        scripts = scripts_of(seed, manner.writers, manner.commands, tenants)
         chance = Random(f"{seed}/kills")
         within = KILLED_WITHIN.get(store, DISTANT_KILLED_WITHIN)
         fates = [Fate(MOMENT, chance.randrange(within)) if chance.random() < manner.killed else None for _ in scripts]
@@ -98,6 +96,9 @@ def run_race(
     ended = crowd(tasks)
     events = [event for number, one in enumerate(ended) for event in events_of(number, scripts[number], one)]
     judge(shell, tenants, events, model, figures, name)
+    for event in events:
+        how = "without an answer" if event.status is None else f"with exit status {event.status}"
+        figures.add(f"{name}: commands that ended {how}")
     figures.add(f"{name}: writers", len(scripts))
     figures.add(f"{name}: kills", sum(one.status == -signal.SIGKILL for one in ended))
     figures.add(f"{name}: races")
@@ -197,6 +198,11 @@ def opening(tenants: int) -> list[Step]:
 def words_of(step: Step) -> list[str]:
     """Return what one would type."""
     return shlex.split(step.text)[1:]
+
+
+def scripts_of(seed: int, writers: int, commands: int, tenants: int) -> list[list[Step]]:
+    """Draw what each of the writers does."""
+    return [_script(Random(f"{seed}/{number}"), number, commands, tenants) for number in range(writers)]
 
 
 def _script(rng: Random, process: int, commands: int, tenants: int) -> list[Step]:
