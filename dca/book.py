@@ -80,6 +80,14 @@ class Charged(NamedTuple):
     transaction: Transaction | None
 
 
+class _Search:
+    """A search whose records are taken one by one."""
+
+    def __init__(self, following: Iterator[Any]) -> None:
+        self.following = following
+        self.record: Any = None
+
+
 class Book:
     """What one command sees and stages; its records are as they were before the command, or as it staged them."""
 
@@ -92,6 +100,7 @@ class Book:
         self.stream = ""
         self._time = 0
         """The time of the entry that is being made, once it was asked for."""
+        self._searches: dict[Query, _Search] = {}
 
     # -- where and when ------------------------------------------------------------------------------------------
 
@@ -225,6 +234,26 @@ class Book:
             if len(page) < PAGE:
                 return
             after = tuple(getattr(page[-1], name.lstrip("-")) for name in query.order)
+
+    def first(self, query: Query) -> Any:
+        """Return the first record that a search finds and the command has not changed; None if there is none."""
+        search = self._searches.setdefault(query, _Search(self._growing(query)))
+        while search.record is None or (query.kind, search.record.id) in self.staged:
+            search.record = next(search.following, None)
+            if search.record is None:
+                return None
+        return search.record
+
+    def _growing(self, query: Query) -> Iterator[Any]:
+        """Yield what a search finds: the first record is often the only one that is wanted."""
+        limit, after = 1, query.after
+        while True:
+            page = self.reader.find(query._replace(limit=limit, after=after))
+            yield from page
+            if len(page) < limit:
+                return
+            after = tuple(getattr(page[-1], name.lstrip("-")) for name in query.order)
+            limit = min(30 * limit, PAGE)
 
     def names_of(self, kind: str, ids: Sequence[str]) -> dict[str, str]:
         """Return the names that records were given, by id."""

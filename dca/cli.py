@@ -9,6 +9,7 @@ from dca import __version__
 if TYPE_CHECKING:
     from dca.commands.table import Command
     from dca.core.errors import DcaError
+    from dca.engine import Surroundings
 
 WAIT_SECONDS = 30.0
 WAIT_SECONDS_MAX = 86_400.0
@@ -322,6 +323,8 @@ def _mistake(command: "Command", given: Sequence[str], known: Mapping[str, bool]
 
     line = f"usage: dca {command.words} {command.usage}".rstrip()
     needed = re.sub(r"\[[^\]]*\]", "", command.usage)
+    if "--file" not in given:
+        needed = re.sub(r"\(--file=<file> \| (.*)\)", r"\1", needed)
     if "|" not in needed:
         missing = [option for option in known if option in needed and option not in given]
         if missing:
@@ -351,6 +354,9 @@ def _execute(command: "Command", given: dict[str, Any], form: _Form) -> int:
         tell=_tell,
         setting_up=command.words == "setup",
     )
+    if command.lines and "--file" in given:
+        form.mini = True
+        return _execute_lines(around, command, given)
     try:
         answer = run(around, command, own, key=given.get("--key"), dry_run=bool(given.get("--dry-run")))
     finally:
@@ -358,6 +364,23 @@ def _execute(command: "Command", given: dict[str, Any], form: _Form) -> int:
     rows = function(command.rows)(answer) if command.rows and form.name != "json" else None
     form.show(shape.success(answer), rows)
     return 0
+
+
+def _execute_lines(around: "Surroundings", command: "Command", given: Mapping[str, Any]) -> int:
+    """Run a command once for each line of a file; 1 if any of them failed."""
+    from dca.core.errors import UsageError
+    from dca.lines import run_lines
+
+    if "--key" in given:
+        raise UsageError('--key does not go with --file; give each line its own: {..., "key": "..."}.')
+    if given.get("--format", "json") != "json":
+        raise UsageError(
+            f"--format {given['--format']} does not go with --file: each line is answered by a line of JSON."
+        )
+    try:
+        return 0 if run_lines(around, command, given["--file"], _write, dry_run="--dry-run" in given) else 1
+    finally:
+        around.store.close()
 
 
 def _tell(text: str) -> None:

@@ -115,9 +115,7 @@ class Session:
         self.key_kept = True
         if not self.key:
             return self.decide(words, work, stream=stream, details=details)
-        return self.decide(
-            words, lambda book: _once(book, self.key, self.content, work), stream=stream, details=details
-        )
+        return self.decide(words, lambda book: once(book, self.key, self.content, work), stream=stream, details=details)
 
     def commit(self, words: str, work: Callable[[Book], T], *, details: str) -> T:
         """Do a piece of work that chooses its stream itself and commit it as one entry."""
@@ -187,7 +185,7 @@ def _chosen(book: Book, stream: str, work: Callable[[Book], T]) -> T:
     return work(book)
 
 
-def _once(book: Book, key: str, content: str, work: Callable[[Book], dict[str, Any]]) -> dict[str, Any]:
+def once(book: Book, key: str, content: str, work: Callable[[Book], dict[str, Any]]) -> dict[str, Any]:
     """Answer a repeated key with its first answer; else do the work and keep its answer under the key."""
     record_id = key_id(book.stream, key)
     kept: Key | None = book.get(KEY, record_id)
@@ -232,7 +230,7 @@ def run(
     if key is not None:
         check_key(key, "--key")
     session = Session(surroundings, command, key=key or "", dry_run=dry_run)
-    session.content = _content(command, values) if session.key else ""
+    session.content = content_of(command, values) if session.key else ""
     if command.confirm:
         session.confirm(command.confirm.format(**values))
     if command.session:
@@ -249,14 +247,14 @@ def run(
 def _run_change(session: Session, work: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     command = session.command
 
-    def once(book: Book) -> dict[str, Any]:
+    def do(book: Book) -> dict[str, Any]:
         book.choose(_stream(command, book, values))
         if session.key:
-            return _once(book, session.key, session.content, lambda chosen: work(chosen, **values))
+            return once(book, session.key, session.content, lambda chosen: work(chosen, **values))
         answer: dict[str, Any] = work(book, **values)
         return answer
 
-    return session.commit(command.words, once, details=_details(values))
+    return session.commit(command.words, do, details=_details(values))
 
 
 def _run_session(session: Session, work: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,14 +269,15 @@ def _run_session(session: Session, work: Callable[..., Any], values: Mapping[str
     if not session.key_kept:
         session.decide(
             session.command.words,
-            lambda book: _once(book, session.key, session.content, lambda _: answer),
+            lambda book: once(book, session.key, session.content, lambda _: answer),
             stream=GLOBAL_STREAM,
             details=f"key {session.key}",
         )
     return answer
 
 
-def _content(command: Command, values: Mapping[str, Any]) -> str:
+def content_of(command: Command, values: Mapping[str, Any]) -> str:
+    """Return the digest of a command and its arguments, which a repeated key must come with."""
     return sha256(canonical([command.words, dict(values)]).encode("utf-8", "surrogatepass")).hexdigest()
 
 

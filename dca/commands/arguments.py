@@ -78,18 +78,18 @@ def parameter(option: str) -> str:
 
 
 @cache
-def _kinds(function: Callable[..., Any]) -> dict[str, str]:
+def kinds(function: Callable[..., Any]) -> dict[str, str]:
     """Return the kind of each parameter of a command."""
     return {name: str(annotation).partition(" |")[0] for name, annotation in function.__annotations__.items()}
 
 
 def convert(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the texts of given options into what a command's parameters want; options not given are left out."""
-    kinds = _kinds(function)
+    known = kinds(function)
     values: dict[str, Any] = {}
     for option, value in given.items():
         if value is None or value is False:
             continue
         name = parameter(option)
-        values[name] = True if value is True else CONVERTERS[kinds[name]](value, option)
+        values[name] = True if value is True else CONVERTERS[known[name]](value, option)
     return values

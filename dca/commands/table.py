@@ -40,6 +40,8 @@ class Command(NamedTuple):
     """module.function that turns its answer into the rows of table and CSV."""
     session: bool = False
     """Whether it works through several commits or beside the books, with a session instead of a book."""
+    lines: str = ""
+    """module.function that names the records a line of its --file needs; empty where it takes no lines."""
 
     @property
     def changes(self) -> bool:
@@ -111,15 +113,16 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "transaction reservebudget",
-        "--project=<name> --estimate=<time> [--cores=<n>] [--user=<name>] [--job=<key>]", "transaction.reserve",
-        (SITE, *_MONEY, ASSOCIATION, HOLD), (*_MONEY, HOLD, KEY), BY_PROJECT, "POST /holds",
+        "(--file=<file> | --project=<name> --estimate=<time> [--cores=<n>] [--user=<name>] [--job=<key>])",
+        "transaction.reserve", (SITE, *_MONEY, ASSOCIATION, HOLD), (*_MONEY, HOLD, KEY), BY_PROJECT, "POST /holds",
+        lines="transaction.needed",
     ),
     Command(
         "transaction charge",
-        "--project=<name> --user=<name> --jobtime=<time> [--estimate=<time>] [--start=<time>] [--cores=<n>] "
-        "[--job=<key>]", "transaction.charge",
+        "(--file=<file> | --project=<name> --user=<name> --jobtime=<time> [--estimate=<time>] [--start=<time>] "
+        "[--cores=<n>] [--job=<key>])", "transaction.charge",
         (SITE, *_MONEY, ASSOCIATION, HOLD, TRANSACTION), (*_MONEY, HOLD, TRANSACTION, KEY), BY_PROJECT,
-        "POST /transactions",
+        "POST /transactions", lines="transaction.needed",
     ),
     Command(
         "transaction release",

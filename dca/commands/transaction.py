@@ -43,10 +43,11 @@ def reserve(
     """Hold money for a job: rate x estimate / 3600 (times --cores). Refused when the project cannot afford it.
 
     With --job=<key> the same hold sent again is made once, and the charge of that job settles it; for a job that is
-    charged already nothing is held.
+    charged already nothing is held. With --file=<file>, - for standard input, each line is a JSON object with a hold's
+    options and perhaps its key, and is answered on a line of its own; the exit status is 0 if all succeeded.
     """
     owner = book.owner(project)
-    _need(book, owner, folded(project), user, job)
+    book.reader.need(needed(owner, project, user, job))
     accounts = book.enabled_accounts(project)
     member = book.member(accounts.project, user, present=True).user if user is not None else ""
     seconds = _times(estimate, cores, "--estimate")
@@ -86,14 +87,15 @@ def _times(seconds: int, cores: int, what: str) -> int:
     return seconds * cores
 
 
-def _need(book: Book, tenant: str, project: str, user: str | None, job: str) -> None:
-    """Bring what a hold or a charge reads in one go."""
-    keys = [(PROJECT, project), (TENANT, tenant)]
+def needed(tenant: str, project: str, user: str | None = None, job: str = "", **_: object) -> list[tuple[str, str]]:
+    """Return the records that a hold or a charge reads, by kind and id, so that they are brought in one go."""
+    project_id = folded(project)
+    keys = [(PROJECT, project_id), (TENANT, tenant)]
     if user is not None:
-        keys.append((ASSOCIATION, association_id(tenant, project, folded(user))))
+        keys.append((ASSOCIATION, association_id(tenant, project_id, folded(user))))
     if job:
         keys += [(HOLD, hold_id(tenant, job)), (TRANSACTION, charge_id(tenant, job, 1))]
-    book.reader.need(keys)
+    return keys
 
 
 def _hold_answer(record: Hold, accounts: Accounts) -> dict[str, Any]:
@@ -123,10 +125,12 @@ def charge(
 
     The hold is the one with the same job key or, without a key, the oldest open one of the project with that estimate.
     A hold with that key for another project of the tenant is given back. A charge is never refused for lack of money.
-    Job time 0 cancels a hold. Without --start the job ended now.
+    Job time 0 cancels a hold. Without --start the job ended now. With --file=<file>, - for standard input, each line is
+    a JSON object with a charge's options and perhaps its key, and is answered on a line of its own; the exit status is 0
+    if all succeeded.
     """
     owner = book.owner(project)
-    _need(book, owner, folded(project), user, job)
+    book.reader.need(needed(owner, project, user, job))
     accounts = book.accounts(project)
     member = book.member(accounts.project, user, present=False)
     billed = _times(jobtime, cores or 1, "--jobtime")
@@ -189,8 +193,8 @@ def _hold_for(book: Book, accounts: Accounts, job: str, estimate: int | None) ->
         Condition("estimate", "eq", estimate),
         Condition("job", "eq", ""),
     )
-    found: list[Hold] = book.reader.find(Query(HOLD, where, order=("opened", "id"), limit=1))
-    return found[0] if found else None
+    oldest: Hold | None = book.first(Query(HOLD, where, order=("opened", "id")))
+    return oldest
 
 
 def _charge_answer(book: Book, record: Transaction, accounts: Accounts) -> dict[str, Any]:

@@ -10,12 +10,19 @@ from dca.commands.arguments import parameter
 from dca.commands.table import BY_WORDS, COMMANDS, Command, function, options_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cli.shell import Shell
 
 JOBS = """\
 JobIDRaw|Cluster|User|Account|State|Submit|Start|End|ElapsedRaw|AllocCPUS|NNodes
 1|lab|ada|rockets|COMPLETED|2025-03-01T11:00:00|2025-03-01T12:00:00|2025-03-01T12:00:10|10|2|1
 """
+HOLDS = '{"project":"rockets","estimate":5,"cores":2,"user":"ada","job":"lab/1/1","key":"h"}\n'
+CHARGES = (
+    '{"project":"rockets","user":"ada","jobtime":5,"estimate":"5","start":"2025-03-01 12:00:00","job":"lab/2/2"}\n'
+)
+FILES = {"jobs.txt": JOBS, "holds.jsonl": HOLDS, "charges.jsonl": CHARGES}
 BATCH = "@batch"
 """Stands for the batch of the import that the books begin with."""
 PERIOD = "2025-01-01,2025-12-31"
@@ -148,9 +155,22 @@ CALLS = (
 """Good calls: each option of each command stands in one of them."""
 
 
+OF_LINES = (
+    _call("transaction reservebudget", file="holds.jsonl"),
+    _call("transaction charge", file="charges.jsonl"),
+)
+"""Calls that answer each line of a file on a line: tests/lines shows how."""
+
+
+def put_files(folder: Path) -> None:
+    """Put the files that the calls name into a folder."""
+    for name, text in FILES.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
 def make(shell: Shell) -> dict[str, str]:
     """Make the books that the calls are for; return what stands for what in them."""
-    (shell.folder / "jobs.txt").write_text(JOBS, encoding="utf-8")
+    put_files(shell.folder)
     answers: dict[str, Any] = {}
     for words in BOOKS:
         answers = shell.ok(*words)
@@ -168,6 +188,8 @@ def filled(call: Call, places: dict[str, str]) -> Call:
 
 def kind(command: Command, option: str) -> str:
     """Return which kind of argument an option takes: Name, Amount, Text ..."""
+    if command.lines and option == "--file":
+        return "FileName"
     annotation = function(command.does).__annotations__[parameter(option)]
     return str(annotation).partition(" |")[0]
 
@@ -182,7 +204,7 @@ def required(command: Command) -> list[str]:
 def uncalled() -> dict[str, set[str]]:
     """Return the options of the table that stand in no call, by command; '' for a command without any call."""
     called: dict[str, set[str]] = defaultdict(set)
-    for call in CALLS:
+    for call in (*CALLS, *OF_LINES):
         called[call.command.words] |= {"", *call.options}
     own = {command.words: {"", *re.findall(r"--[a-z_-]+", command.usage)} for command in COMMANDS}
     return {words: options - called[words] for words, options in own.items() if options - called[words]}

@@ -10,7 +10,7 @@ import pytest
 from dca.commands.arguments import CONVERTERS
 from dca.commands.table import COMMANDS, Command
 from tests.cli import checks
-from tests.cli.calls import CALLS, Call, filled, kind, takes
+from tests.cli.calls import CALLS, OF_LINES, Call, filled, kind, takes
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Model
@@ -121,6 +121,7 @@ BY_OPTION = {
     ),
     "--cluster": ("", "two words", "naïve", "../x", "-x", "x" * 65, NO_UTF8, *CONTROL),
     "--names": ("", "wide", "STRICT", NO_UTF8, *CONTROL),
+    "--file": ("", ".", "nowhere/file", "missing", "x" * 300, "jobs.txt/x", "/proc/self/mem", "no\nfile", NO_UTF8),
     "--rejects": ("", ".", "nowhere/file", "/", "jobs.txt", "./jobs.txt", "x" * 300),
     "--key": KEYS,
     "--wait": (
@@ -148,7 +149,7 @@ ANY_TEXT = ("", " ", "nothing", "naïve", "'; DROP TABLE log; --", "%", "_", "x"
 
 CASES = [
     (call, option)
-    for call in CALLS
+    for call in (*CALLS, *OF_LINES)
     for option, has_value in takes(call.command).items()
     if has_value and (option in call.options or option in ("--key", "--wait", "--format"))
 ]

@@ -165,7 +165,7 @@ def test_dry_run_makes_no_books(command: Command, shell: Shell) -> None:
     """A dry run without books makes none."""
     for call in CALLS:
         if call.command == command:
-            (shell.folder / "jobs.txt").write_text(calls.JOBS, encoding="utf-8")
+            calls.put_files(shell.folder)
             result = shell.run(*call.words(), "--dry-run")
             assert result.status in (0, 1), result
             assert not shell.file.exists()

@@ -127,7 +127,7 @@ def _undone_twice(patch: Patch) -> None:
 
 def _keys_forgotten(patch: Patch) -> None:
     """A command sent again with its key is done again."""
-    patch.setattr(engine, "_once", lambda book, key, content, work: work(book))
+    patch.setattr(engine, "once", lambda book, key, content, work: work(book))
 
 
 def _charged_twice(patch: Patch) -> None:
