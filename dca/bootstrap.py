@@ -1,11 +1,12 @@
 """Putting dca together: the only module that knows the concrete stores, the clock and chance."""
 
+import contextlib
 import os
 import pwd
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,31 @@ def surroundings(
         confirm=confirm,
         progress=progress,
         write_config=write_config,
+        other=lambda address, named: _other(address, named, wait_seconds=wait_seconds, tell=tell),
     )
+
+
+@contextlib.contextmanager
+def _other(
+    address: str, named: str, *, wait_seconds: float, tell: Callable[[str], None]
+) -> Iterator[tuple[Store, str]]:
+    """Open another store than that of the settings, with the credentials of its own config and no others."""
+    with contextlib.ExitStack() as stack:
+        if not address:
+            from tempfile import TemporaryDirectory
+
+            address = f"sqlite:{stack.enter_context(TemporaryDirectory(prefix='dca-'))}/scratch.db"
+            tell = _silent
+        settings = config.load({"DCA_CONFIG": named or os.devnull, "DCA_STORE": address})
+        for warning in settings.warnings:
+            tell(warning)
+        store, place = open_store(settings, wait_seconds=wait_seconds, tell=tell)
+        stack.callback(store.close)
+        yield store, place
+
+
+def _silent(text: str) -> None:
+    del text
 
 
 def _whole(path: Path) -> Path:

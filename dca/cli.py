@@ -330,7 +330,11 @@ def _mistake(command: "Command", given: Sequence[str], known: Mapping[str, bool]
         if missing:
             return UsageError(f"dca {command.words} needs {missing[0]}; {line}")
         if "FILE" in needed:
-            return UsageError(f"dca {command.words} needs the name of one file, or -; {line}")
+            from dca.commands.table import BY_WORDS
+
+            dash = ", or -" if command.words == "job import" else ""
+            further = [f"; there is dca {words}, too" for words in BY_WORDS if words.startswith(f"{command.words} ")]
+            return UsageError(f"dca {command.words} needs the name of one file{dash}{''.join(further)}; {line}")
     return UsageError(f"these words do not fit together; {line}")
 
 

@@ -20,7 +20,10 @@ from dca.store.port import Store as BareStore
 from dca.store.schema import CLAIM, KEY, PROJECT
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from dca.store.health import Finding
+    from dca.store.transfer import Builder
 
 T = TypeVar("T")
 
@@ -37,11 +40,18 @@ class Store(BareStore, Protocol):
     def wipe(self) -> None:
         """Destroy the books."""
 
+    def build(self) -> "AbstractContextManager[Builder]":
+        """Open empty books to be filled; they are there as a whole when that is done, or not at all."""
+
     def actor(self) -> str:
         """Return who the caller is for this store."""
 
     def examine(self, now: int) -> "Iterable[Finding]":
         """Return what an examination finds, by a clock in milliseconds; DcaError if there is nothing to look at."""
+
+
+def _nowhere(address: str, config: str) -> "AbstractContextManager[tuple[Store, str]]":
+    raise AssertionError(address, config)
 
 
 class Surroundings(NamedTuple):
@@ -61,6 +71,8 @@ class Surroundings(NamedTuple):
     """Show how many of how many bytes are done."""
     write_config: Callable[[], Path | None]
     """Write a new config file if there is none; return its path if so."""
+    other: "Callable[[str, str], AbstractContextManager[tuple[Store, str]]]" = _nowhere
+    """Open another store by its address and the config that has its credentials, or, without an address, a scratch one."""
 
 
 class Session:
@@ -74,6 +86,7 @@ class Session:
         self.confirm = surroundings.confirm
         self.progress = surroundings.progress
         self.write_config = surroundings.write_config
+        self.other = surroundings.other
         self.draw = surroundings.draw
         self.command = command
         self.key = key

@@ -59,6 +59,7 @@ def function(path: str) -> Any:
 _MONEY = (TENANT, PROJECT)
 _PERIOD = "[--time_period=<period>]"
 _PAGE = "[--limit=<n>] [--after=<mark>]"
+_ALL = (SITE, *_MONEY, ASSOCIATION, HOLD, TRANSACTION, PAYMENT, RATE, KEY, CLAIM, LOG)
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -164,6 +165,17 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "doctor", "", "doctor.examine", (SITE, HOLD, LOG), (), GLOBAL, "GET /doctor", rows="doctor.rows", session=True,
+    ),
+    Command(
+        "backup", "[--overwrite] FILE", "backup.make", _ALL, (), GLOBAL, "POST /backups", rows="backup.rows", session=True,
+    ),
+    Command(
+        "backup check", "FILE", "backup.check", (), (), GLOBAL, "POST /backups/check", rows="backup.rows", session=True,
+    ),
+    Command("restore", "FILE", "backup.restore", (), (KEY,), GLOBAL, "POST /restore", rows="backup.rows", session=True),
+    Command(
+        "store copy", "--to=<store> [--to-config=<file>]", "backup.copy",
+        _ALL, (KEY,), GLOBAL, "POST /copies", rows="backup.rows", session=True,
     ),
     Command("config show", "", "site.show_config", (), (), GLOBAL, "GET /config", session=True),
     Command(

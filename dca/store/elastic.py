@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from dca.store.elastic_archive import ElasticArchive
+    from dca.store.elastic_build import Scratch
     from dca.store.elastic_setup import Indices
     from dca.store.entry import Permitted
     from dca.store.health import Finding
@@ -121,6 +122,14 @@ class ElasticStore:
         from dca.store.elastic_archive import ElasticArchive
 
         yield ElasticArchive(self._door, self._prefix, self.deadline)
+
+    @contextmanager
+    def build(self) -> Iterator[Scratch]:
+        """Open empty books to be filled, in indices that nobody sees before all is done."""
+        from dca.store.elastic_build import construction
+
+        with construction(self._door, self.deadline, f"{random.getrandbits(64):016x}") as scratch:
+            yield scratch
 
     def close(self) -> None:
         """Close all connections."""

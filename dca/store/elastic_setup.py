@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dca.core.errors import DamagedError, RefusedError, UnreachableError
 from dca.store.elastic_door import MISSING, Request
-from dca.store.indices import NAMES, load
+from dca.store.indices import FILLING, NAMES, load
 from dca.store.schema import LOG, VERSION
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Indices:
         self._until = until
         self._doing = doing
         self._host = door.hosts
+        self._prefix = door.address.prefix
         self.aliases = {name: f"{door.address.prefix}{name}" for name in NAMES}
         self.names = {name: f"{alias}-v{VERSION}" for name, alias in self.aliases.items()}
         self.pipeline = f"{door.address.prefix}dca-author"
@@ -137,6 +138,11 @@ class Indices:
                     f"the index {index} at {self._host} has the name {taken}, which dca needs; nothing was changed: "
                     "choose a prefix of its own for the books."
                 )
+            if is_being_filled(state):
+                raise RefusedError(
+                    f"the books at {self._host} are being filled by dca restore or dca store copy, or that was stopped; "
+                    "run it again, or destroy them: dca setup --wipe."
+                )
             for alias in state["aliases"]:
                 if owners.get(alias, index) != index:
                     raise RefusedError(
@@ -150,6 +156,12 @@ class Indices:
             raise RefusedError(
                 f"the index {index} at {self._host} was not made by dca; nothing was changed: "
                 "choose a prefix of its own for the books."
+            )
+        meta = mappings["_meta"]
+        schema = meta["dca"].get("schema") if isinstance(meta["dca"], dict) else None
+        if isinstance(schema, int) and schema > VERSION:
+            raise UnreachableError(
+                f"the index {index} at {self._host} was made by a newer dca (schema {schema}); install that version."
             )
         field = difference(load(name)["mappings"], mappings)
         if field:
@@ -260,6 +272,11 @@ class Indices:
 
 def _is_ours(mappings: Mapping[str, Any]) -> bool:
     return "dca" in mappings.get("_meta", {})
+
+
+def is_being_filled(state: Mapping[str, Any]) -> bool:
+    """Tell whether an index is being filled with books from elsewhere, or was when that was stopped."""
+    return any(FILLING in alias for alias in state["aliases"])
 
 
 def difference(ours: object, theirs: object, path: str = "") -> str:

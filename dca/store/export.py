@@ -4,8 +4,9 @@ Each line is a JSON object in ASCII. The first says what the file is: {"dca": "b
 "time": .., "store": .., "signed": ..}. {"stream": NAME} begins a stream, and {"entry": DOCUMENT} lines follow it, in order
 and without a gap from sequence 1 on, each exactly as it lies in the log, whatever that is. Then come {"claim": RECORD}
 lines, which say whose each project name is. The last line, {"end": {"entries": .., "claims": .., "streams": {NAME:
-[SEQUENCE, DIGEST]}, "sha256": ..}}, counts them, names the last entry of each stream with the digest of its content, and
-holds the SHA-256 of all bytes before it, unpacked. Writing and reading take the same memory for any number of lines.
+[SEQUENCE, DIGEST, HEAD]}, "sha256": ..}}, counts them, names the last entry of each stream with the digest of its content
+and the hash that the stream's head has for it, and holds the SHA-256 of all bytes before it, unpacked. Writing
+and reading take the same memory for any number of lines.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import json
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self, cast
@@ -51,10 +52,13 @@ class Start(NamedTuple):
 
 
 class Tip(NamedTuple):
-    """The last entry of a stream: its sequence, and the digest of its content, which is its hash unless it is void."""
+    """The last entry of a stream."""
 
     seq: int
     digest: str
+    """Of its content: its hash, unless it is void."""
+    head: str
+    """What the head says of it, which tells how it was judged; empty where the head had not come so far."""
 
 
 class End(NamedTuple):
@@ -87,15 +91,15 @@ class Writer:
         self._entries = self._claims = 0
         self._line({"dca": "backup", "format": FORMAT, **start._asdict()})
 
-    def stream(self, name: str, documents: Iterator[dict[str, Any]]) -> None:
-        """Write the entries of a stream, from the first on."""
+    def stream(self, name: str, documents: Iterable[dict[str, Any]], head: str) -> None:
+        """Write the entries of a stream, from the first on; head is what its head says of the last."""
         assert name not in self._streams, name
         self._line({"stream": name})
         seq, last = 0, None
         for seq, last in enumerate(documents, 1):  # noqa: B007 -- the last ones are looked at afterwards
             self._line({"entry": last})
         self._entries += seq
-        self._streams[name] = Tip(seq, document_digest(last) if last is not None else "")
+        self._streams[name] = Tip(seq, document_digest(last) if last is not None else "", head)
 
     def claim(self, claim: Claim) -> None:
         """Write whose a project name is; after all streams."""
@@ -167,13 +171,13 @@ class Backup:
             match content:
                 case {"entry": dict(document)} if stream and not self._claims:
                     seq = self._streams[stream].seq + 1
-                    self._streams[stream], self._last = Tip(seq, ""), document
+                    self._streams[stream], self._last = Tip(seq, "", ""), document
                     self._entries += 1
                     yield Logged(stream, seq, document)
                 case {"stream": str(name)} if name and name not in self._streams and not self._claims:
                     self._leave(stream)
                     stream = name
-                    self._streams[stream] = Tip(0, "")
+                    self._streams[stream] = Tip(0, "", "")
                 case {"claim": dict(record)}:
                     self._claims += 1
                     yield cast("Claim", self._record(record))
@@ -233,9 +237,14 @@ class Backup:
 
     def _finished(self, told: dict[str, Any]) -> End:
         """Compare what the last line tells with what was read, and see to it that nothing follows."""
+        ends = _of(told, "streams").items()
+        heads = {name: tip[-1] for name, tip in ends if isinstance(tip, list) and len(tip) == len(Tip._fields)}
+        for name, tip in self._streams.items():
+            self._streams[name] = tip._replace(head=str(heads.get(name, "")))
         end = End(self._entries, self._claims, self._streams, self._digest.hexdigest())
-        if told != json.loads(_dump(end._asdict())):
-            wrong = [name for name, value in json.loads(_dump(end._asdict())).items() if told.get(name) != value]
+        read = json.loads(_dump(end._asdict()))
+        if told != read:
+            wrong = [name for name, value in read.items() if told.get(name) != value]
             raise self._damaged(f"its last line tells another {wrong[0] if wrong else 'form'} than was read")
         try:
             further = self._packed.read(1)
@@ -271,6 +280,11 @@ def whole(path: Path, progress: Progress = lambda done, total: None) -> tuple[St
             pass
         assert backup.end is not None
         return backup.start, backup.end
+
+
+def _of(told: dict[str, Any], name: str) -> dict[str, Any]:
+    value = told.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 class _Digested:

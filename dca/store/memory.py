@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from dca.core.model import DEFAULT_SITE, SITE_ID, Record
-from dca.store.entry import seal, to_document
+from dca.core.errors import RefusedError
+from dca.core.model import DEFAULT_SITE, GLOBAL_STREAM, SITE_ID, Change, Claim, Record
+from dca.store.declaration import Bringing, draft, parts
+from dca.store.entry import from_document, seal, to_document
 from dca.store.health import Finding
 from dca.store.port import (
     EMPTY_HEAD,
@@ -68,6 +70,16 @@ class MemoryStore:
         """Hold the books still."""
         with self._lock:
             yield _MemoryArchive(self)
+
+    @contextmanager
+    def build(self) -> Iterator["_MemoryBuilder"]:
+        """Fill other books, and take them over when they are complete."""
+        with self._lock:
+            if self.streams:
+                raise RefusedError("there are books in memory already.")
+            builder = _MemoryBuilder()
+            yield builder
+            self.records, self.streams = builder.store.records, builder.store.streams
 
     def preview(self, question: Callable[[Reader], T]) -> T:
         """Answer a question."""
@@ -170,3 +182,40 @@ class _MemoryArchive:
     def stored_by(self, kind: str, ids: Sequence[str]) -> list[Stored | None]:
         records = self._store.records[kind]
         return [Stored(one, records[one], "", 0) if one in records else None for one in ids]
+
+
+class _MemoryBuilder:
+    """Books in memory that are being filled; void entries cannot be kept there."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+
+    def before(self, keys: Sequence[tuple[str, str]]) -> list[Record | None]:
+        return [self.store.records[kind].get(record_id) for kind, record_id in keys]
+
+    def take(self, stream: str, seq: int, changes: Sequence[Change]) -> None:
+        del stream, seq
+        for kind, record, _ in changes:
+            self.store.records[kind][record.id] = record
+
+    def enter(self, stream: str, seq: int, document: dict[str, Any], *, void: bool) -> None:
+        del seq
+        assert not void, document
+        self.store.streams.setdefault(stream, []).append(from_document(document))
+
+    def claim(self, claim: Claim) -> None:
+        there = self.store.records[CLAIM].get(claim.id)
+        if not isinstance(there, Claim) or there.generation < claim.generation:
+            self.store.records[CLAIM][claim.id] = claim
+
+    def unclaimed(self) -> str:
+        claims = self.store.records[CLAIM]
+        return next((one for one in self.store.records[PROJECT] if one not in claims), "")
+
+    def head(self, stream: str, head: Head) -> None:
+        assert self.store.end(stream) == head, head
+
+    def declare(self, bringing: Bringing, ends: Mapping[str, Head]) -> None:
+        for streams in parts(ends):
+            declaring = draft(bringing, ends, streams, self.store.end(GLOBAL_STREAM))
+            self.store.write(lambda _: Decision(None, declaring))  # noqa: B023 -- called at once

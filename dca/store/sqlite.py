@@ -13,7 +13,7 @@ from json.encoder import encode_basestring
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dca.core.errors import BusyError, DamagedError, DcaError, UnreachableError
+from dca.core.errors import BusyError, DamagedError, DcaError, RefusedError, UnreachableError
 from dca.core.model import DEFAULT_SITE, SITE_ID, Claim, Record
 from dca.store.entry import canonical, parse_changes, seal
 from dca.store.port import (
@@ -36,6 +36,7 @@ from dca.store.sqlite_layout import APPLICATION_ID, LAYOUT, LOG_FIELDS, ddl, is_
 if TYPE_CHECKING:
     from dca.store.health import Finding
     from dca.store.sqlite_archive import SqliteArchive
+    from dca.store.sqlite_build import SqliteBuilder
 
 T = TypeVar("T")
 
@@ -213,6 +214,24 @@ class SqliteStore:
             self._patiently(lambda: connection.execute("BEGIN"))
             self._patiently(lambda: connection.execute("SELECT count(*) FROM sqlite_master").fetchone())
             yield SqliteArchive(connection, self._said)
+
+    @contextlib.contextmanager
+    def build(self) -> Iterator["SqliteBuilder"]:
+        """Open empty books to be filled in one transaction, on a connection of its own."""
+        from dca.store.sqlite_build import SqliteBuilder
+
+        with self._guard():
+            self._prepare()
+            with self._queue(), contextlib.closing(self._connect(create=True, older=True)) as connection:
+                self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
+                upgrade(connection)
+                builder = SqliteBuilder(connection)
+                if not builder.is_empty():
+                    raise RefusedError(
+                        f"there are books in {self.path} already; name another store, or destroy them: dca setup --wipe."
+                    )
+                yield builder
+                connection.execute("COMMIT")
 
     def close(self) -> None:
         """Close the file, and the lock file beside it."""

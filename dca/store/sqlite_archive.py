@@ -21,6 +21,7 @@ STRANGE = "Could not decode to UTF-8"
 
 _LOG_COLUMNS = ", ".join(f"[{name}]" for name in LOG_FIELDS)
 _PROJECTS, _CHANGES = LOG_FIELDS.index("projects"), LOG_FIELDS.index("changes")
+_BROUGHT = "ifnull(author, ''), ifnull(document, '') FROM log LEFT JOIN brought"
 _COLUMNS = {kind: ", ".join(f"[{name}]" for name in types) for kind, types in FIELD_TYPES.items()}
 
 
@@ -34,6 +35,8 @@ class SqliteArchive:
         """Take the connection, and what turns its errors into ours."""
         self._connection = connection
         self._said = said
+        beside = self._rows("SELECT count(*) FROM sqlite_master WHERE name = 'brought'")[0][0]
+        self._beside = f", {_BROUGHT} USING (stream, seq)" if beside else " FROM log"
 
     def streams(self) -> list[str]:
         """Return all streams."""
@@ -47,7 +50,7 @@ class SqliteArchive:
 
     def documents(self, stream: str, first: int, limit: int) -> list[dict[str, Any]]:
         """Return log rows as documents; texts that are no JSON stay as they are."""
-        sql = f"SELECT {_LOG_COLUMNS} FROM log WHERE stream = ? AND seq >= ? ORDER BY seq LIMIT ?"
+        sql = f"SELECT {_LOG_COLUMNS}{self._beside} WHERE stream = ? AND seq >= ? ORDER BY seq LIMIT ?"
 
         def listed(rows: Iterable[Any]) -> list[dict[str, Any]]:
             documents: list[dict[str, Any]] = []
@@ -124,13 +127,26 @@ class SqliteArchive:
 
 def document_of(row: Sequence[Any]) -> dict[str, Any]:
     """Return a row of the log as a document."""
-    document = dict(zip(LOG_FIELDS, row, strict=True))
+    *_, author, whole = (*row, "", "") if len(row) == len(LOG_FIELDS) else row
+    document: dict[str, Any] = dict(zip(LOG_FIELDS, row, strict=False))
+    if whole:
+        return _of_json(whole, document)
+    if author:
+        document["author"] = _of_json(author, {})
     for name in ("projects", "changes"):
         try:
             document[name] = json.loads(document[name])
         except (ValueError, TypeError, RecursionError):
             continue
     return document
+
+
+def _of_json(text: str, otherwise: dict[str, Any]) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return otherwise
+    return value if isinstance(value, dict) else otherwise
 
 
 def stored_of(kind: str, row: Sequence[Any]) -> Stored:

@@ -28,13 +28,14 @@ STREAMS: dict[str, list[dict[str, Any]]] = {
     "t:acme": [{"details": "naïve \ud800", "big": 2**70, "real": 0.1}, {"nonsense": [None, {"entry": {}}]}, {}],
     "t:empty": [],
 }
+HEADS = {"g": "abc", "t:acme": "", "t:empty": ""}
 CLAIMS = [Claim("kites", "acme", 1), Claim("rockets", "acme", 2)]
 
 
 def fill(writer: export.Writer) -> None:
     """Write a few lines of every sort."""
     for name, documents in STREAMS.items():
-        writer.stream(name, iter(documents))
+        writer.stream(name, documents, HEADS[name])
     for claim in CLAIMS:
         writer.claim(claim)
 
@@ -70,7 +71,7 @@ def test_what_is_written_is_read(folder: Path) -> None:
         *CLAIMS,
     ]
     assert written.end.streams == {
-        name: Tip(len(documents), document_digest(documents[-1]) if documents else "")
+        name: Tip(len(documents), document_digest(documents[-1]) if documents else "", HEADS[name])
         for name, documents in STREAMS.items()
     }
     assert (written.end.entries, written.end.claims) == (4, 2)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dca.commands.arguments import parameter
 from dca.commands.table import BY_WORDS, COMMANDS, Command, function, options_of
+from dca.store import export
+from tests.cli.shell import Shell
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from tests.cli.shell import Shell
 
 JOBS = """\
 JobIDRaw|Cluster|User|Account|State|Submit|Start|End|ElapsedRaw|AllocCPUS|NNodes
@@ -148,6 +148,10 @@ CALLS = (
         after=MARK,
     ),
     _call("doctor"),
+    _call("backup", "new.backup", overwrite=None),
+    _call("backup check", "good.backup"),
+    _call("restore", "good.backup"),
+    _call("store copy", to="sqlite:copy.db", to_config="other.toml"),
     _call("config show"),
     _call("setup", names_="extended", timezone="UTC", cluster="alps"),
     _call("setup", "-y", wipe=None),
@@ -166,6 +170,13 @@ def put_files(folder: Path) -> None:
     """Put the files that the calls name into a folder."""
     for name, text in FILES.items():
         (folder / name).write_text(text, encoding="utf-8")
+    (folder / "other.toml").touch()
+    export.write(folder / "good.backup", export.Start(1, 1, "nowhere", signed=False), lambda _: None)
+
+
+def place(call: Call, shell: Shell) -> Shell:
+    """Return the books that a call is good on: those that were made, or empty ones."""
+    return Shell(shell.folder, f"sqlite:{shell.folder / 'empty.db'}") if call.command.words == "restore" else shell
 
 
 def make(shell: Shell) -> dict[str, str]:
