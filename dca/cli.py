@@ -21,7 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run dca with the arguments given, or those of the process; return the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if words == ["--version"]:  # before anything else is imported
+        _fill_closed_streams()
+        if "--version" in words and not {*words} - {"--version", "-m", "--mini"}:  # before anything else is imported
             _write(f"dca {__version__}")
             return 0
         return _main(words)
@@ -65,13 +66,13 @@ def _aside(text: str) -> None:
 
 def setup_main() -> int:
     """Run dca_setup: dca setup under its old name."""
-    return main(["setup", *sys.argv[1:]])
+    words = sys.argv[1:]
+    return main(words if words == ["--version"] else ["setup", *words])
 
 
 def _main(words: list[str]) -> int:
     from dca.core.errors import DcaError
 
-    _fill_closed_streams()
     form = _Form.of(words)
     try:
         return _run(words, form)

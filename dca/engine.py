@@ -93,6 +93,9 @@ class Session:
         self.dry_run = dry_run
         self.now = surroundings.now()
         self.previewed: list[Change] = []
+        """What a dry run would change."""
+        self.summed_up = False
+        """Whether the answer tells it by totals instead of record by record."""
         self.content = ""
         """Digest of the command and its arguments, which a repeated key must come with."""
         self.key_kept = False
@@ -160,7 +163,8 @@ class Session:
             try:
                 if self.dry_run:
                     decision = self.store.preview(decide)
-                    self.previewed += decision.draft.changes if decision.draft else ()
+                    if decision.draft is not None and not self.summed_up:
+                        self.previewed += decision.draft.changes
                 else:
                     decision = self.store.write(decide)
             except ClaimedElsewhere as elsewhere:
@@ -253,7 +257,9 @@ def run(
     else:
         answer = session.ask(lambda book: work(book, **values))
     if dry_run:
-        answer = {**answer, "dry_run": True, "changes": [figures.change(change) for change in session.previewed]}
+        answer = {**answer, "dry_run": True}
+        if not session.summed_up:
+            answer["changes"] = [figures.change(change) for change in session.previewed]
     return answer
 
 

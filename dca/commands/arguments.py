@@ -65,7 +65,7 @@ CONVERTERS: Mapping[str, Callable[[str, str], Any]] = {
     "Size": lambda text, what: whole(text, what, 1, PAGE_SIZE_MAX, "records"),
     "JobKey": names.check_key,
     "Move": move,
-    "FileName": lambda text, what: text,
+    "FileName": text,
     "Reference": lambda text, what: names.check_reference(text),
 }
 

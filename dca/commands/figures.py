@@ -22,13 +22,14 @@ def hours(seconds: int) -> Decimal:
 
 
 def tenant(record: Tenant) -> dict[str, Any]:
-    """Return a tenant's figures."""
+    """Return a tenant's figures; the projects of a disabled one are disabled with it and hold nothing."""
+    disabled = record.state == DISABLED
     return {
         "name": record.name,
         "balance": Decimal(record.balance),
         "credit": Decimal(record.credit),
-        "allocated_balance": Decimal(record.allocated_balance),
-        "allocated_credit": Decimal(record.allocated_credit),
+        "allocated_balance": Decimal(0 if disabled else record.allocated_balance),
+        "allocated_credit": Decimal(0 if disabled else record.allocated_credit),
         "state": record.state,
     }
 

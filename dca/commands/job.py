@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections import Counter, defaultdict
 from functools import partial
@@ -40,6 +41,8 @@ UNDONE_AT_ONCE = 450
 WAITING_MAX = 20_000
 """Jobs of all tenants that are collected at most."""
 CHANGED_SHOWN = REJECTED_SHOWN = 100
+FUTURE_MAX = 300 * clock.SECOND
+"""How far a cluster's clock may be ahead of ours."""
 REJECTS_HEADER = "line\treason\trecord\n"
 
 
@@ -71,6 +74,7 @@ def bring(
         raise UsageError(f"--unit {shown(unit)} is not known; write {', '.join(UNITS)}.")
     if cluster is not None:
         names.check_cluster(cluster)
+    session.summed_up = True
     run = _Import(session, file, unit, rejects, create=create_missing, tenant=tenant, cluster=cluster, zone=timezone)
     with run.opened() as stream:
         run.take(READERS[input_format](stream, zone=run.zone, delimiter=_plain(delimiter)))
@@ -136,7 +140,7 @@ class _Import:
         if named is None and self.session.dry_run:
             return None
         if named is None:
-            return Path(f"{'dca-import' if self.file == '-' else self.file}.{self.batch}.rejected")
+            return _writable(self.file, f"{self.batch}.rejected")
         path = Path(named)
         try:
             if self.file != "-" and path.resolve() == Path(self.file).resolve():
@@ -145,6 +149,8 @@ class _Import:
                 raise UsageError(f"--rejects {shown(named)} can be no file: it is a folder, or stands in none.")
             if path.is_file() and not _is_rejects(path):
                 raise UsageError(f"--rejects {shown(named)} holds something else; name a new file.")
+            if not os.access(path if path.exists() else path.parent, os.W_OK):
+                raise UsageError(f"--rejects {shown(named)} cannot be written; name a file in a folder of yours.")
         except OSError as error:
             raise UsageError(f"--rejects {shown(named)} cannot be used: {error.strerror}.") from None
         return path
@@ -207,6 +213,9 @@ class _Import:
             return
         if self.create and not names.is_name(job.user, self.site.names) and names.is_name(job.user, names.EXTENDED):
             raise self._not_strict("user", job.user, job.line)
+        if job.end * clock.SECOND > self.session.now + FUTURE_MAX:
+            self._reject(Rejected(job.line, "the job ends in the future: are zone and clock right?", job.text))
+            return
         if self.manner.unit == NODE_HOURS and not job.nodes and job.elapsed:
             self._reject(Rejected(job.line, "the record names no nodes; use another --unit", job.text))
             return
@@ -279,7 +288,6 @@ class _Import:
                 stream=tenant_stream(owner),
                 details=f"batch {self.batch}, {self.manner.unit}",
             )
-            self.session.previewed.clear()  # a dry run of an import shows totals, not every record
             self.waiting_count -= len(outcomes)
             self.waiting[owner] = jobs[len(outcomes) :]
             for outcome in outcomes:
@@ -393,6 +401,17 @@ class _Foreseen:
             raise UnreachableError(f"the dry run has no room for temporary files ({error}); set TMPDIR.") from None
 
 
+def _writable(log: str, ending: str) -> Path:
+    """Return where rejected records go that nobody named a file for: beside the log, else where that can be written."""
+    import tempfile
+
+    beside = Path(log)
+    if beside.is_file() and os.access(beside.parent, os.W_OK):
+        return Path(f"{log}.{ending}")
+    here = Path() if os.access(Path(), os.W_OK) else Path(tempfile.gettempdir())
+    return here / f"dca-import.{ending}"
+
+
 def _is_rejects(path: Path) -> bool:
     """Tell whether a file is empty or begins as a file of rejected records does."""
     with path.open("rb") as file:
@@ -425,8 +444,9 @@ class _Rejects:
         text = rejected.text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
         try:
             if self._file is None:
-                self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")
-                self._file.write(REJECTS_HEADER)
+                self._file = self.path.open("a", encoding="utf-8", errors="backslashreplace")
+                if not self._file.tell():
+                    self._file.write(REJECTS_HEADER)
             self._file.write(f"{rejected.line}\t{rejected.reason}\t{text}\n")
         except OSError as error:
             raise self._refused(error) from None
@@ -456,6 +476,7 @@ def undo(session: Session, batch: Text) -> dict[str, Any]:
     Each part goes back to where it was taken from, and the bills of those days read as if the jobs had not come in.
     Holds that the import settled stay settled. The same log can then be imported again.
     """
+    session.summed_up = True
     undone = known = cost = 0
     try:
         for counters, count in _undoing(session, batch):
@@ -490,7 +511,6 @@ def _undoing(session: Session, batch: str) -> Iterator[tuple[list[Transaction], 
                 details=f"batch {batch}",
             )
             yield counters, len(charges)
-        session.previewed.clear()
         if len(page) < UNDONE_AT_ONCE:
             return
         after = (page[-1].id,)

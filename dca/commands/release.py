@@ -12,7 +12,7 @@ from dca.core import clock, ledger
 from dca.core.errors import DcaError, NotFoundError, RefusedError
 from dca.core.model import OPEN, RELEASED, Hold, hold_id, tenant_stream
 from dca.core.money import Decimal
-from dca.core.names import EXTENDED, is_name, shown
+from dca.core.names import EXTENDED, folded, is_name, shown
 from dca.store.port import Condition, Query
 from dca.store.schema import HOLD, PROJECT
 
@@ -52,7 +52,7 @@ def release(
 
     def work(book: Book) -> dict[str, Any]:
         record: Hold | None = book.get(HOLD, record_id)
-        if record is None:
+        if record is None or (project is not None and record.project != folded(project)):
             raise missing
         if record.state != OPEN:
             raise RefusedError(f"hold {record.id} is {record.state} already.")

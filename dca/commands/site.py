@@ -8,6 +8,8 @@ from dca import config
 from dca.core import clock, names
 from dca.core.errors import DcaError, RefusedError, UsageError
 from dca.core.model import GLOBAL_STREAM
+from dca.store.port import Condition, Query
+from dca.store.schema import TRANSACTION
 
 if TYPE_CHECKING:
     from dca.book import Book
@@ -49,7 +51,8 @@ def setup(
         stream=GLOBAL_STREAM,
         details=_details(names_, timezone, cluster),
     )
-    return {"store": session.place, "done": done, "site": site}
+    warning = {"warning": site.pop("warning")} if "warning" in site else {}
+    return {"store": session.place, "done": done, "site": site, **warning}
 
 
 def _make(session: Session) -> list[str]:
@@ -74,12 +77,22 @@ def _check(names_rule: str | None, timezone: str | None, cluster: str | None) ->
 
 
 def _settle(book: Book, names_rule: str | None, timezone: str | None, cluster: str | None) -> dict[str, Any]:
-    site = book.site()
+    site = before = book.site()
     if names_rule == names.STRICT and site.names == names.EXTENDED:
         raise RefusedError("the rule for names can be widened once, and never back.")
     site = site._replace(names=names_rule or site.names, zone=timezone or site.zone, cluster=cluster or site.cluster)
     book.put(site)
-    return {"timezone": site.zone, "names": site.names, "cluster": site.cluster}
+    answer = {"timezone": site.zone, "names": site.names, "cluster": site.cluster}
+    if (site.zone, site.cluster) != (before.zone, before.cluster) and _has_jobs(book):
+        answer["warning"] = (
+            "jobs are booked already: a log that names no cluster or no zone and was imported before would be charged "
+            f"again; import it with --cluster={before.cluster} --timezone={before.zone}."
+        )
+    return answer
+
+
+def _has_jobs(book: Book) -> bool:
+    return bool(book.reader.find(Query(TRANSACTION, (Condition("job", "gt", ""),), limit=1)))
 
 
 def _details(names_rule: str | None, timezone: str | None, cluster: str | None) -> str:

@@ -16,6 +16,7 @@ from dca.core.model import (
     CORE_HOURS,
     IMPORT,
     OPEN,
+    RELEASED,
     WALL_HOURS,
     Hold,
     Transaction,
@@ -107,6 +108,10 @@ def _same_hold(existing: Hold, accounts: Accounts, user: str, seconds: int) -> d
     if (existing.project, existing.user, existing.estimate) != (accounts.project.id, user, seconds):
         raise RefusedError(
             f"a hold for job {existing.job} exists already with another project, user or estimate; a key names one job."
+        )
+    if existing.state == RELEASED:
+        raise RefusedError(
+            f"the hold for job {existing.job} was given back; nothing is held: a new hold needs a new key."
         )
     return {**_hold_answer(existing, accounts), "repeated": True}
 

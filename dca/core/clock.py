@@ -21,7 +21,8 @@ YEAR_MAX = 9998
 LAST = {"last_day": DAY, "last_week": 7 * DAY, "last_month": 30 * DAY}
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_EPOCH = re.compile(r"[0-9]{1,12}", re.ASCII)
+_EPOCH = re.compile(r"[0-9]{9,12}", re.ASCII)
+"""Since 1973 epoch seconds have had nine digits; fewer are a date without its dashes."""
 _MOMENT = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[ T]([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?)?(Z|[+-][0-9]{2}:?[0-9]{2})?",
     re.ASCII,

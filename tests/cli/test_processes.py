@@ -230,3 +230,16 @@ def test_in_a_folder_that_is_gone(books: Shell) -> None:
         result = books.process("list", before=("sh", "-c", script, "sh"), environment={"DCA_STORE": store})
         assert result.status == status, result
         assert result.answer["status"] == ("failed" if status else "success")
+
+
+@pytest.mark.parametrize(("into", "status"), [("/dev/full", 6), ("&-", 0)])
+def test_the_version_without_a_place_for_it(into: str, status: int, books: Shell) -> None:
+    """It ends as other commands do when nothing can be written."""
+    result = books.process("--version", before=("sh", "-c", f'exec "$@" >{into}', "sh"))
+    assert (result.status, "Traceback" in result.err) == (status, False), result
+
+
+@pytest.mark.parametrize("words", [("--version", "-m"), ("-m", "--version")])
+def test_the_version_on_one_line(words: tuple[str, str], books: Shell) -> None:
+    """It is one line anyway."""
+    assert books.run(*words).out == books.run("--version").out

@@ -74,8 +74,9 @@ def test_instants_are_shown_exactly(instant: int) -> None:
 def test_instants_read_back(seconds: int, zone: str) -> None:
     """What is shown in UTC, and epoch seconds, mean the same in every zone."""
     assert clock.instant(clock.iso(seconds * SECOND), zone) == seconds * SECOND
-    assert clock.instant(f" {seconds} ", zone) == seconds * SECOND
-    assert clock.local_seconds(str(seconds), zone) == seconds
+    if seconds >= 100_000_000:
+        assert clock.instant(f" {seconds} ", zone) == seconds * SECOND
+        assert clock.local_seconds(str(seconds), zone) == seconds
 
 
 def check_local(instant: int, zone: str) -> None:
@@ -180,6 +181,9 @@ def test_local_times_that_no_clock_showed(zone: str, text: str) -> None:
         "2025-01-01 00:60:00",
         "2025-01-01 00:00:60",
         "2025-1-1",
+        "20250101",
+        "2025",
+        "1",
         "2025-01-01 1:00",
         "2025-01-01+25:00",
         "0000-01-01",
@@ -197,7 +201,7 @@ def test_what_is_no_instant(text: str) -> None:
 
 def test_the_ends_of_time() -> None:
     """From the first second after the epoch to the last of the year 9999; nothing is shown for no instant."""
-    assert clock.instant("1", "UTC") == SECOND
+    assert clock.instant("1970-01-01 00:00:01", "UTC") == SECOND
     assert clock.local_seconds("1970-01-01T00:00:01", "UTC") == 1
     assert clock.local_seconds("1970-01-01T01:00:01", "Europe/Berlin") == 1
     for text, zone in (("1970-01-01T00:00:00", "UTC"), ("1970-01-01T00:59:59", "Europe/Berlin")):

@@ -71,6 +71,7 @@ class Hold:
     opened: int
     id: str = ""
     open: bool = True
+    settled: bool = False
 
 
 @dataclass
@@ -347,7 +348,7 @@ class Oracle:
         need(seconds <= SECONDS_MOST)
         for hold in self.holds:
             if job and hold.job == job and self.projects[hold.project].tenant == found.tenant:
-                need((hold.project, hold.user, hold.seconds) == (name, user, seconds))
+                need((hold.project, hold.user, hold.seconds) == (name, user, seconds) and (hold.open or hold.settled))
                 return False
         if job and (found.tenant, job) in self.charges:
             return False
@@ -412,7 +413,7 @@ class Oracle:
         cost = self._price(charge.billed)
         ends = project.after(cost), tenant.after(cost)
         if hold is not None:
-            hold.open = False
+            hold.open, hold.settled = False, True
         before = (project.balance, project.credit, tenant.balance, tenant.credit)
         (project.balance, project.credit), (tenant.balance, tenant.credit) = ends
         charge.took = tuple(a - b for a, b in zip(before, (*ends[0], *ends[1]), strict=True))
@@ -479,6 +480,7 @@ class Oracle:
     def _import(self, run: Run, cluster: str, unit: str, *, create: bool) -> None:
         project = self._project(run.account)
         key = run._replace(cluster=run.cluster or cluster).key
+        need(run.end * 1000 <= self.now + BEHIND_MOST)
         need(unit != "node-hours" or run.nodes or not run.elapsed)
         if (project.tenant, key) in self.charges:
             if self._give_back(project.tenant, key):

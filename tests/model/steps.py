@@ -29,10 +29,14 @@ class Run(NamedTuple):
         return f"{self.cluster.lower()}/{self.job}/{self.submit}"
 
     @property
+    def end(self) -> int:
+        """Return when it ended."""
+        return self.start + self.elapsed + self.pause
+
+    @property
     def line(self) -> str:
         """Return it as a line of sacct."""
-        end = self.start + self.elapsed + self.pause
-        fields = (self.job, self.cluster, self.account, self.user, "COMPLETED", self.submit, self.start, end)
+        fields = (self.job, self.cluster, self.account, self.user, "COMPLETED", self.submit, self.start, self.end)
         return "|".join(map(str, (*fields, self.elapsed, self.cores, self.nodes)))
 
 

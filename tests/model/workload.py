@@ -121,7 +121,7 @@ class Manner:
 
 def _run(rng: Random, begin: int, zone: str, accounts: Sequence[str], users: Sequence[str]) -> Run:
     elapsed, pause = rng.choice((0, 1, 7, 59, 600, 600, 1800, 3600, 5400, 86_400)), rng.choice((0, 0, 0, 30))
-    start = begin + rng.randrange(-86_400, 5 * 86_400)
+    start = begin + rng.randrange(-6 * 86_400, 86_400)
     if rng.random() < 0.3:  # ends at midnight, or a second before
         day = datetime.fromtimestamp(start, ZoneInfo(zone)).date()
         midnight = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -145,3 +148,45 @@ def test_a_dry_run_writes_no_file(books: Shell) -> None:
     assert not list(books.folder.glob("*.rejected"))
     assert bring(books, lines, "--dry-run", "--rejects=named.txt")["rejects"] == "named.txt"
     assert (books.folder / "named.txt").exists()
+
+
+def test_what_is_rejected_is_added_to_the_file(books: Shell) -> None:
+    """A second import with the same file for its rejects keeps what the first one wrote."""
+    for number in (1, 2):
+        bring(books, [f"{number}|lab|ada|p|COMPLETED|x|x|x|1|1|1"], "--rejects=kept.txt")
+    lines = (books.folder / "kept.txt").read_text().splitlines()
+    assert [line.split("\t")[-1][:2] for line in lines] == ["re", "1|", "2|"]
+
+
+def test_rejects_of_a_log_that_is_no_file(books: Shell) -> None:
+    """They go to the folder the import was run in."""
+    fifo = books.folder / "pipe"
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=lambda: fifo.write_text(f"{HEADER}\n1|lab|ada|p|COMPLETED|x|x|x|1|1|1\n"))
+    writer.start()
+    answer = books.ok("job", "import", "--tenant=acme", "--create-missing", str(fifo))
+    writer.join()
+    assert (books.folder / answer["rejects"]).parent == books.folder
+
+
+def test_a_job_that_ends_in_the_future_is_not_charged(books: Shell) -> None:
+    """It cannot have ended: zone or clock are wrong."""
+    ahead = int(time.time()) + 3600
+    late = f"9|lab|ada|p|COMPLETED|{ahead - 20}|{ahead - 10}|{ahead}|10|1|1"
+    assert counts(bring(books, [record(1), late]))["rejected"] == 1
+
+
+def test_a_file_name_that_is_no_utf8(books: Shell) -> None:
+    """It is refused before anything is booked: the answer could not be kept under a key."""
+    result = books.run("job", "import", "--key=k", "log\udcff.txt")
+    assert (result.status, result.answer["code"]) == (2, "usage")
+
+
+def test_another_zone_or_cluster_once_jobs_are_booked(books: Shell) -> None:
+    """Logs that tell neither would be charged again under other keys: setup says so."""
+    assert "warning" not in books.ok("setup", "--timezone=Europe/Berlin", "--cluster=alps")
+    bring(books, [record(1)])
+    assert "warning" not in books.ok("setup", "--cluster=alps")
+    answer = books.ok("setup", "--cluster=north")
+    assert "--cluster=alps --timezone=Europe/Berlin" in answer["warning"]
+    assert "warning" not in answer["site"]
