@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from dca.book import Book, ClaimedElsewhere, stream_of_tenant
 from dca.commands import figures
-from dca.commands.arguments import convert
+from dca.commands.arguments import convert, text
 from dca.commands.table import BY_PROJECT, BY_TENANT, GLOBAL, MOVE, RELEASE_CLAIM, Command, function, logged
 from dca.config import Settings
-from dca.core.errors import RefusedError
+from dca.core.clock import iso
+from dca.core.errors import RefusedError, UsageError
 from dca.core.model import GLOBAL_STREAM, Change, Claim, Key, key_id, tenant_stream
 from dca.core.names import check_key, shown
 from dca.envelope import decimal, render
-from dca.store.entry import canonical
+from dca.store.entry import CLOCK_BEHIND_MAX, canonical
 from dca.store.port import Decision, Draft, Reader
 from dca.store.port import Store as BareStore
 from dca.store.schema import CLAIM, KEY, PROJECT
@@ -112,6 +113,24 @@ class Session:
         """Answer a question from the books."""
         reader = self.store.preview if self.dry_run else self.store.read
         return reader(lambda view: question(Book(view, self.now)))
+
+    def ask_as_of(self, given: str, question: Callable[[Book], dict[str, Any]]) -> dict[str, Any]:
+        """Answer a question from the books as they stood at a moment; from the present ones if that is now."""
+        readable = text(given, "--as-of")
+        moment = self.ask(lambda book: book.moment(readable, "--as-of"))
+        if moment > self.now + CLOCK_BEHIND_MAX:
+            raise UsageError(f"--as-of {shown(given)} lies in the future.")
+        if moment >= self.now:
+            return {**self.ask(question), "as_of": iso(self.now)}
+        from dca.store.past import Past
+
+        past = Past(self.store, moment, self.command.reads)
+        try:
+            answer = past.ask(lambda view: question(Book(view, moment)))
+        except RefusedError as error:
+            error.sentence = f"as of {iso(moment)}: {error.sentence}"
+            raise
+        return {**answer, "as_of": iso(moment)}
 
     def kept(self) -> Key | None:
         """Return what is kept in the global stream under the key of the command; nothing where there are no books."""
@@ -243,7 +262,8 @@ def run(
 ) -> dict[str, Any]:
     """Run a command with the options given, as texts, and return its answer."""
     work = function(command.does)
-    values = convert(work, given)
+    as_of = None if command.session else given.get("--as-of")
+    values = convert(work, given if as_of is None else {**given, "--as-of": None})
     if key is not None:
         check_key(key, "--key")
     session = Session(surroundings, command, key=key or "", dry_run=dry_run)
@@ -254,6 +274,8 @@ def run(
         answer = _run_session(session, work, values)
     elif command.changes:
         answer = _run_change(session, work, values)
+    elif as_of is not None:
+        answer = session.ask_as_of(as_of, lambda book: work(book, **values))
     else:
         answer = session.ask(lambda book: work(book, **values))
     if dry_run:

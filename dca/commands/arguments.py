@@ -21,10 +21,15 @@ JobKey: TypeAlias = str
 Move: TypeAlias = str
 FileName: TypeAlias = str
 Reference: TypeAlias = str
+Sequence: TypeAlias = int
+Kind: TypeAlias = str
 
 MOVES = ("p2p", "t2p", "p2t")
 CORES_MAX = 100_000_000
 DAYS_MAX = 36_500
+SEQUENCE_MAX = 10**15
+KINDS = ("site", "rate", "tenant", "project", "association", "hold", "payment", "transaction")
+"""Record kinds that can be asked for."""
 
 _WHOLE = re.compile(r"[0-9]{1,30}", re.ASCII)
 
@@ -55,6 +60,13 @@ def move(given: str, what: str) -> str:
     raise UsageError(f"{what} {shown(given)} is not known; write p2p, t2p or p2t.")
 
 
+def kind(given: str, what: str) -> str:
+    """Read a record kind."""
+    if given in KINDS:
+        return given
+    raise UsageError(f"{what} {shown(given)} is not known; write one of {', '.join(KINDS)}.")
+
+
 CONVERTERS: Mapping[str, Callable[[str, str], Any]] = {
     "Name": lambda text, what: text,
     "Text": text,
@@ -66,6 +78,8 @@ CONVERTERS: Mapping[str, Callable[[str, str], Any]] = {
     "JobKey": names.check_key,
     "Move": move,
     "FileName": text,
+    "Sequence": lambda text, what: whole(text, what, 1, SEQUENCE_MAX, "entries"),
+    "Kind": kind,
     "Reference": lambda text, what: names.check_reference(text),
 }
 

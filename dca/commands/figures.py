@@ -102,8 +102,8 @@ def payment(record: Payment) -> dict[str, Any]:
 
 def change(one: Change) -> dict[str, Any]:
     """Return a change of a record: which fields, from what, to what."""
-    after = _fields(one.kind, one.record)
-    before = _fields(one.kind, one.was) if one.was is not None else {}
+    after = fields(one.kind, one.record)
+    before = fields(one.kind, one.was) if one.was is not None else {}
     changed = {name: value for name, value in after.items() if before.get(name) != value}
     return {
         "kind": one.kind,
@@ -113,7 +113,8 @@ def change(one: Change) -> dict[str, Any]:
     }
 
 
-def _fields(kind: str, record: Record) -> dict[str, Any]:
+def fields(kind: str, record: Record) -> dict[str, Any]:
+    """Return all fields of a record: dollars, and times in UTC."""
     shown: dict[str, Any] = {}
     for name, value in record._asdict().items():
         if name in AMOUNTS:

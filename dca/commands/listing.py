@@ -23,7 +23,8 @@ def show(
 ) -> dict[str, Any]:
     """List tenants with their projects and users; each option narrows the list.
 
-    With --user only tenants and projects the user is in. Disabled ones are left out unless --all is given.
+    With --user only tenants and projects the user is in. Disabled ones are left out unless --all is given. With --as-of
+    as it stood at that moment: a time, or a day, of which the beginning counts.
     """
     wanted = folded(check_name(user, EXTENDED, "user")) if user is not None else None
     where = _narrowed(book, tenant, project)

@@ -40,10 +40,11 @@ def show(
         period = book.period(time_period)
         where += [Condition("time", "ge", period.begin), Condition("time", "lt", period.end)]
     found = book.reader.log(LogQuery(tuple(where), limit, unmark(after, "isi")))
-    return {"log": [_line(entry) for entry in found], **mark(found, ("-time", "stream", "-seq"), limit)}
+    return {"log": [line(entry) for entry in found], **mark(found, ("-time", "stream", "-seq"), limit)}
 
 
-def _line(entry: Entry) -> dict[str, Any]:
+def line(entry: Entry) -> dict[str, Any]:
+    """Return an entry without what it changes."""
     return {
         "time": clock.iso(entry.time),
         "actor": entry.actor,

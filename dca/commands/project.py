@@ -124,7 +124,7 @@ def show(book: Book, project: Name, needs: Seconds | None = None, cores: Count =
     """Show what a project has: settled, held and free.
 
     With --needs=<estimate> the exit status tells whether a job of that many seconds (times --cores) can be afforded:
-    0 or 1.
+    0 or 1. With --as-of as it stood at that moment.
     """
     accounts = book.accounts(project)
     answer = {"project": {**figures.project(accounts.project, accounts.tenant), "rate": Decimal(book.site().rate)}}

@@ -26,7 +26,10 @@ def change(book: Book, rate: Amount) -> dict[str, Any]:
 
 
 def show(book: Book, *, history: Flag = False) -> dict[str, Any]:
-    """Get the rate, in dollars an hour; with --history also every rate there was, the newest first."""
+    """Get the rate, in dollars an hour; with --history also every rate there was, the newest first.
+
+    With --as-of as it was at that moment.
+    """
     answer: dict[str, Any] = {"rate": Decimal(book.site().rate)}
     if history:
         records = book.all(Query(RATE, order=("-time", "-seq", "id")))

@@ -58,6 +58,8 @@ def function(path: str) -> Any:
 
 _MONEY = (TENANT, PROJECT)
 _PERIOD = "[--time_period=<period>]"
+_AS_OF = "[--as-of=<time>]"
+"""The engine's: it gives a command the books as they stood at that moment."""
 _PAGE = "[--limit=<n>] [--after=<mark>]"
 _ALL = (SITE, *_MONEY, ASSOCIATION, HOLD, TRANSACTION, PAYMENT, RATE, KEY, CLAIM, LOG)
 
@@ -93,7 +95,7 @@ COMMANDS: tuple[Command, ...] = (
         "project.movebudget", _MONEY, (*_MONEY, KEY), MOVE, "POST /moves",
     ),
     Command(
-        "project show", "--project=<name> [--needs=<estimate>] [--cores=<n>]", "project.show",
+        "project show", f"--project=<name> [--needs=<estimate>] [--cores=<n>] {_AS_OF}", "project.show",
         (SITE, *_MONEY), (), BY_PROJECT, "GET /projects/{project}",
     ),
     Command(
@@ -105,12 +107,12 @@ COMMANDS: tuple[Command, ...] = (
         (*_MONEY, ASSOCIATION), (ASSOCIATION, KEY), BY_PROJECT, "DELETE /projects/{project}/users/{user}",
     ),
     Command(
-        "list", "[--tenant=<name>] [--project=<name>] [--user=<name>] [--all]", "listing.show",
+        "list", f"[--tenant=<name>] [--project=<name>] [--user=<name>] [--all] {_AS_OF}", "listing.show",
         (SITE, *_MONEY, ASSOCIATION), (), OWN, "GET /list", rows="listing.rows",
     ),
     Command("rate set", "--rate=<rate>", "rate.change", (SITE,), (SITE, RATE, KEY), GLOBAL, "PUT /rate"),
     Command(
-        "rate get", "[--history]", "rate.show", (SITE, RATE), (), GLOBAL, "GET /rate", rows="rate.rows",
+        "rate get", f"[--history] {_AS_OF}", "rate.show", (SITE, RATE), (), GLOBAL, "GET /rate", rows="rate.rows",
     ),
     Command(
         "transaction reservebudget",
@@ -132,7 +134,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "transaction holds",
-        f"[--tenant=<name>] [--project=<name>] [--user=<name>] [--older-than=<days>] {_PAGE}", "transaction.holds",
+        f"[--tenant=<name>] [--project=<name>] [--user=<name>] [--older-than=<days>] {_PAGE} {_AS_OF}",
+        "transaction.holds",
         (SITE, *_MONEY, HOLD), (), OWN, "GET /holds", rows="transaction.hold_rows",
     ),
     Command(
@@ -165,6 +168,13 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "doctor", "", "doctor.examine", (SITE, HOLD, LOG), (), GLOBAL, "GET /doctor", rows="doctor.rows", session=True,
+    ),
+    Command(
+        "log show",
+        "(--stream=<stream> --seq=<n> | --commit=<id> | --as-of=<time> [--kind=<kind>] [--tenant=<name>] "
+        f"[--project=<name>] {_PAGE})", "history.show",
+        (SITE, RATE, *_MONEY, ASSOCIATION, HOLD, PAYMENT, TRANSACTION, LOG), (), OWN, "GET /log/show",
+        rows="history.rows", session=True,
     ),
     Command(
         "backup", "[--overwrite] FILE", "backup.make", _ALL, (), GLOBAL, "POST /backups", rows="backup.rows", session=True,

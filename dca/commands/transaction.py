@@ -236,7 +236,10 @@ def holds(
     limit: Size = 1000,
     after: Text | None = None,
 ) -> dict[str, Any]:
-    """Show open holds, the oldest first; with --older-than=<days> only those made that long ago."""
+    """Show open holds, the oldest first; with --older-than=<days> only those made that long ago.
+
+    With --as-of those that were open at that moment.
+    """
     where = [*narrowed(book, tenant, project, user), Condition("state", "eq", OPEN)]
     if older_than is not None:
         where.append(Condition("opened", "le", book.instant_now - older_than * clock.DAY))

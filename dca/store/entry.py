@@ -227,5 +227,9 @@ def passed(end: Head, document: dict[str, Any]) -> Head:
 
     Its hash is another than the entry's, so that the one that follows tells by its `previous` how this was judged.
     """
-    digested = sha256(f"void {end.hash} {document_digest(document)}".encode()).hexdigest()
-    return Head(end.seq + 1, digested, end.time)
+    return passed_digest(end, document_digest(document))
+
+
+def passed_digest(end: Head, digested: str) -> Head:
+    """Return the end of a stream after a void entry, given the digest of its document."""
+    return Head(end.seq + 1, sha256(f"void {end.hash} {digested}".encode()).hexdigest(), end.time)

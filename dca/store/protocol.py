@@ -179,7 +179,7 @@ def record_stream(record: Any) -> str:
     return tenant_stream(record.tenant if hasattr(record, "tenant") else record.id)
 
 
-def _only_stream(query: Query) -> str:
+def only_stream(query: Query) -> str:
     """Return the stream to which all that a search can find belongs; empty where there may be several."""
     if query.kind in (RATE, SITE):
         return GLOBAL_STREAM
@@ -290,7 +290,7 @@ class View:
         return self.found[query]
 
     def _need_streams(self, query: Query) -> None:
-        stream = _only_stream(query)
+        stream = only_stream(query)
         if stream:
             self.end(stream)
         elif not self.everything:
@@ -298,7 +298,7 @@ class View:
 
     def learn(self, stream: str, found: Found | None) -> None:
         """Take in the document that carries a stream's head; searches over all streams did not know this one."""
-        for request in [one for one in self.found if isinstance(one, Query) and not _only_stream(one)]:
+        for request in [one for one in self.found if isinstance(one, Query) and not only_stream(one)]:
             del self.found[request]
         head = found.head if found else EMPTY_HEAD
         self.heads[stream] = head

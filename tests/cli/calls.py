@@ -29,6 +29,11 @@ PERIOD = "2025-01-01,2025-12-31"
 MARK = "@mark"
 """Stands for the mark of a page of the command's own list."""
 
+MOMENT = "@moment"
+"""Stands for the moment of the last entry of the books."""
+COMMIT = "@commit"
+"""Stands for the commit of that entry."""
+
 BOOKS = (
     ("setup", "--timezone=Europe/Berlin", "--cluster=lab"),
     ("rate", "set", "--rate=3600"),
@@ -89,12 +94,12 @@ CALLS = (
     _call("project add", project="new", tenant="acme", balance="10", credit="1"),
     _call("project disable", "-y", project="unused"),
     _call("project movebudget", from_="acme", to="rockets", balance="1", credit="1", type="t2p"),
-    _call("project show", project="rockets", needs="10", cores="2"),
+    _call("project show", project="rockets", needs="10", cores="2", as_of=MOMENT),
     _call("user add", project="rockets", user="carol"),
     _call("user delete", project="rockets", user="ada"),
-    _call("list", tenant="acme", project="rockets", user="ada", all_=None),
+    _call("list", tenant="acme", project="rockets", user="ada", all_=None, as_of=MOMENT),
     _call("rate set", rate="0.05"),
-    _call("rate get", history=None),
+    _call("rate get", history=None, as_of=MOMENT),
     _call("transaction reservebudget", project="rockets", estimate="5", cores="2", user="ada", job="lab/1/1"),
     _call(
         "transaction charge",
@@ -109,7 +114,16 @@ CALLS = (
     _call("transaction release", project="rockets", job="lab/9/1740826800"),
     _call("transaction release", hold="acme:8:0"),
     _call("transaction release", all_=None, older_than="0", tenant="acme"),
-    _call("transaction holds", tenant="acme", project="rockets", user="ada", older_than="0", limit="10", after=MARK),
+    _call(
+        "transaction holds",
+        tenant="acme",
+        project="rockets",
+        user="ada",
+        older_than="0",
+        limit="10",
+        after=MARK,
+        as_of=MOMENT,
+    ),
     _call(
         "transaction list",
         tenant="acme",
@@ -148,6 +162,9 @@ CALLS = (
         after=MARK,
     ),
     _call("doctor"),
+    _call("log show", stream="t:acme", seq="8"),
+    _call("log show", commit=COMMIT),
+    _call("log show", as_of=MOMENT, kind="hold", tenant="acme", project="rockets", limit="10", after=MARK),
     _call("backup", "new.backup", overwrite=None),
     _call("backup check", "good.backup"),
     _call("restore", "good.backup"),
@@ -188,12 +205,16 @@ def make(shell: Shell) -> dict[str, str]:
     places = {BATCH: answers["batch"]}
     for listing in ("transaction holds", "transaction list", "log list"):
         places[f"{MARK} {listing}"] = shell.ok(*listing.split(), "--limit=1")["next"]
+    (last,) = shell.ok("log", "list", "--limit=1")["log"]
+    places |= {MOMENT: last["time"], COMMIT: last["commit"]}
+    places[f"{MARK} log show"] = shell.ok("log", "show", f"--as-of={last['time']}", "--limit=1")["next"]
     return places
 
 
 def filled(call: Call, places: dict[str, str]) -> Call:
-    """Return a call with the batch and the mark that the books have."""
-    known = {BATCH: places[BATCH], MARK: places.get(f"{MARK} {call.command.words}", "")}
+    """Return a call with the batch, the moment, the commit and the mark that the books have."""
+    known = {name: places[name] for name in (BATCH, MOMENT, COMMIT)}
+    known[MARK] = places.get(f"{MARK} {call.command.words}", "")
     return call._replace(options={name: known.get(value or "", value) for name, value in call.options.items()})
 
 
@@ -201,6 +222,8 @@ def kind(command: Command, option: str) -> str:
     """Return which kind of argument an option takes: Name, Amount, Text ..."""
     if command.lines and option == "--file":
         return "FileName"
+    if option == "--as-of":
+        return "Text"  # the engine's
     annotation = function(command.does).__annotations__[parameter(option)]
     return str(annotation).partition(" |")[0]
 

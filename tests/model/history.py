@@ -12,22 +12,34 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from dca.core import clock
+from dca.store.past import Past
+from dca.store.port import Query
 from tests.concurrency.nursery import SMALL
 from tests.model import invariants
 from tests.model.oracle import BEHIND_MOST, Oracle
 from tests.model.side import Memory, Outcome, Side
+from tests.model.steps import Step
 from tests.model.workload import Manner, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.model.steps import Step
+    from dca.store.port import Reader
 
 MICRO = 1_000_000
 SHRINK_SECONDS = 20.0
 LINES_MAX = 40
 """Lines that the log of one step has at most."""
+RECORDS = ("tenant", "project", "association", "hold", "transaction", "payment", "rate", "key", "site")
+"""Kinds that the log brings about."""
+REMEMBERED = 0.05
+"""How often a step is followed by a note of what the books hold."""
+ALL = 10_000
+DISTANT = "Elasticsearch"
+MOMENTS = 1
+"""At how many of these moments the books are looked at again when a history is over."""
 CODES = {"refused", "not_found", "usage"}
 
 
@@ -63,6 +75,14 @@ class Failure(NamedTuple):
         )
 
 
+class Moment(NamedTuple):
+    """What the books held after so many entries, the last of them of that time."""
+
+    time: int
+    entries: int
+    records: dict[str, dict[str, Any]]
+
+
 class Hall:
     """Where histories run: makes empty stores, and a folder for their files."""
 
@@ -73,6 +93,8 @@ class Hall:
         self.length = length
         self.steps = 0
         self.refused = 0
+        self.moments = 0
+        """Earlier moments at which books were compared with what they were then."""
         self.judged = 0
         """Steps whose success or refusal the oracle predicted."""
 
@@ -151,6 +173,7 @@ class _Run:
         self.workload = Workload(self.manner, self.memory)
         self.time = self.manner.begin
         self.lines: list[str] = []
+        self.moments: list[Moment] = []
 
     def close(self) -> None:
         for side in self.sides:
@@ -176,6 +199,44 @@ class _Run:
             self.workload.marks[step.words] = first.answer["next"]
         self.hall.steps += 1
         self.hall.refused += not first.ok
+        self._remember(step, Random(f"{self.seed}/{number}/moment"))
+
+    def _remember(self, step: Step, rng: Random) -> None:
+        """Note now and then what the books hold, to ask for it again at the end."""
+        if "--wipe" in step.options:
+            self.moments.clear()
+        if rng.random() < REMEMBERED:
+            times = self._times()
+            records: Any = self.memory.records
+            self.moments.append(
+                Moment(max(times, default=0), len(times), {kind: dict(records[kind]) for kind in RECORDS})
+            )
+
+    def _times(self) -> list[int]:
+        return [entry.time for stream in self.memory.streams.values() for entry in stream]
+
+    def _look_back(self) -> None:
+        """Compare what the books held with what they say of that moment now; and their last moment with the present.
+
+        A clock that is behind may have written since then what belongs before a moment; such a moment does not count.
+        """
+        times = self._times()
+        last = max(times, default=0)
+        kept = [one for one in self.moments if sum(time <= one.time for time in times) == one.entries]
+        chosen = Random(self.seed).sample(kept, min(len(kept), MOMENTS))
+        live = self._list(self.sides[0], last + 1_000)
+        for side in self.sides:
+            for moment in chosen if side.name != DISTANT or self.seed % 4 == 0 else ():
+                found = Past(side.store, moment.time, RECORDS).ask(_few if side.name == DISTANT else _all)
+                for kind, records in found.items():
+                    agree(f"the books of {side.name} as of {moment.time}, {kind}", records, moment.records[kind])
+                self.hall.moments += 1
+            agree(f"the list of {side.name} as of now", self._list(side, last + 1_000, clock.iso(last)), live)
+
+    def _list(self, side: Side, now: int, as_of: str = "") -> tuple[str, dict[str, Any]]:
+        options: dict[str, str | bool] = {"--all": True, **({"--as-of": as_of} if as_of else {})}
+        outcome = side.run(Step("list", options), now, lambda: "", self.hall.folder)
+        return outcome.code, {name: value for name, value in outcome.answer.items() if name != "as_of"}
 
     def _draw(self, number: int) -> Callable[[], str]:
         """Return a source of identifiers that gives every side the same."""
@@ -256,6 +317,17 @@ class _Run:
             agree(f"log of memory and {side.name}", first.log, other.log)
             agree(f"records of memory and {side.name}", first.records, other.records)
         invariants.check(first)
+        self._look_back()
+
+
+def _all(reader: Reader, kinds: Sequence[str] = RECORDS) -> dict[str, dict[str, Any]]:
+    """Return all records that the log brings about."""
+    return {kind: {one.id: one for one in reader.find(Query(kind, limit=ALL))} for kind in kinds}
+
+
+def _few(reader: Reader) -> dict[str, dict[str, Any]]:
+    """Return those that are replaced when they change; each kind costs a search."""
+    return _all(reader, ("tenant", "project", "association", "hold"))
 
 
 def micro(amount: Any) -> int:

@@ -49,6 +49,7 @@ def test_memory_sqlite_and_the_rules_agree(block: int, swift: Path) -> None:
     if not SEED:
         assert hall.refused < REFUSED_MOST * hall.steps, "most steps should be possible"
         assert hall.judged > JUDGED_LEAST * hall.steps, "the rules should foretell most steps"
+        assert hall.moments > BLOCK, "most histories should look back at what was"
 
 
 @pytest.mark.parametrize("block", range(1 if SEED else max(1, DISTANT_HISTORIES // DISTANT_BLOCK)))
