@@ -1,6 +1,6 @@
 """The one shape of every answer, and its forms: JSON (pretty or one line), a table for eyes, CSV for spreadsheets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -34,22 +34,37 @@ def render(value: Any, *, mini: bool = False) -> str:
     return _mini(value) if mini else _pretty(value, "\n")
 
 
-def _scalar(value: Any) -> str:
-    if value is None:
-        return "null"
-    if value is True or value is False:
-        return "true" if value else "false"
-    if isinstance(value, (int, Decimal)):
-        return str(value)
-    return encode_basestring(str(value))
+def _object(value: Mapping[str, Any]) -> str:
+    return "{" + ",".join([f"{encode_basestring(name)}:{_mini(one)}" for name, one in value.items()]) + "}"
+
+
+def _list(value: Sequence[Any]) -> str:
+    return "[" + ",".join(map(_mini, value)) + "]"
+
+
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    str: encode_basestring,
+    int: str,
+    bool: lambda value: "true" if value else "false",
+    type(None): lambda _: "null",
+    Decimal: lambda value: money.text(value.micro),
+    dict: _object,
+    list: _list,
+    tuple: _list,
+}
 
 
 def _mini(value: Any) -> str:
+    return _WRITERS.get(type(value), _other)(value)
+
+
+def _other(value: Any) -> str:
+    """Write what is none of the common types itself: a named tuple, or a text or number of a type of its own."""
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{encode_basestring(str(k))}:{_mini(v)}" for k, v in value.items()) + "}"
+        return _object(value)
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(_mini, value)) + "]"
-    return _scalar(value)
+        return _list(value)
+    return str(value) if isinstance(value, int) else encode_basestring(str(value))
 
 
 def _pretty(value: Any, newline: str) -> str:
@@ -63,7 +78,7 @@ def _pretty(value: Any, newline: str) -> str:
         )
     if isinstance(value, (list, tuple)) and value:
         if all(not isinstance(one, (Mapping, list, tuple)) for one in value):
-            return "[" + ", ".join(map(_scalar, value)) + "]"
+            return "[" + ", ".join(map(_mini, value)) + "]"
         return "[" + ",".join(f"{inner}{_pretty(one, inner)}" for one in value) + newline + "]"
     return _mini(value)
 
@@ -74,7 +89,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, Mapping):
         return " ".join(f"{name}={_cell(one)}" for name, one in value.items())
     if isinstance(value, bool):
-        return _scalar(value)
+        return _mini(value)
     text = "" if value is None else str(value)
     return "".join(character if character.isprintable() else "?" for character in text)
 

@@ -71,9 +71,9 @@ def check(amount: int, what: str) -> int:
 
 def text(amount: int) -> str:
     """Show micro-dollars as an exact decimal without needless zeros: 12.5, 0.000001, -3."""
-    sign = "-" if amount < 0 else ""
     whole, fraction = divmod(abs(amount), MICRO)
-    return f"{sign}{whole}.{fraction:06d}".rstrip("0").rstrip(".") if fraction else f"{sign}{whole}"
+    plain = f"{whole}.{fraction:06d}".rstrip("0") if fraction else str(whole)
+    return f"-{plain}" if amount < 0 else plain
 
 
 def half_even(numerator: int, denominator: int) -> int:
