@@ -139,6 +139,10 @@ class ElasticStore:
         """Make the indices, or those that are missing; return what was done."""
         return self._indices().setup()
 
+    def make_lost(self) -> list[str]:
+        """Make the indices that were lost from books in use, empty, for who fills them from the log; return what was done."""
+        return self._indices().setup(lost=True)
+
     def wipe(self) -> None:
         """Destroy the books: delete the indices that are ours."""
         self._indices().wipe()

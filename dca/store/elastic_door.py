@@ -15,8 +15,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 
-from dca.core.errors import BusyError, DcaError, DeniedError, UnreachableError, UsageError
+from dca.core.errors import BusyError, DamagedError, DcaError, DeniedError, UnreachableError, UsageError
 from dca.core.names import shown
+from dca.store.schema import KINDS, LOG, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS_MAX = 5.0
 ATTEMPT_SECONDS_MIN = 1.0
+LOOK_SECONDS = 5.0
+"""How long a command that has failed may still look for the reason."""
 PAUSE_SECONDS = 0.05
 PAUSE_SECONDS_MAX = 1.0
 REASON_LENGTH_MAX = 300
@@ -209,7 +212,34 @@ class Door:
 
     def refusal(self, answer: Answer, request: Request) -> DcaError:
         """Return the error that a bad answer means."""
-        return refusal(answer, request.doing, self.address)
+        error = refusal(answer, request.doing, self.address)
+        return self._absence(error, request.doing) if isinstance(error, NoBooksError) else error
+
+    def _absence(self, error: DcaError, doing: str) -> DcaError:
+        """Tell books of which something was lost from books that were never made."""
+        try:
+            in_use, lost = self.lost(time.monotonic() + LOOK_SECONDS)
+        except DcaError:
+            return error
+        if lost:
+            return DamagedError(f"cannot {doing}: {loss(lost, self.address)}")
+        if in_use:
+            return UnreachableError(
+                f"cannot {doing}: an alias of the books at {self.hosts} is missing; "
+                "run dca setup, which gives it back or says why not."
+            )
+        return error
+
+    def lost(self, until: float) -> tuple[bool, list[str]]:
+        """Tell whether any index of these books has documents, and which, by kind and name, are missing then."""
+        names = {name: index_of(self.address.prefix, name) for name in (*KINDS, LOG)}
+        path, there = f"/{','.join(names.values())}", "ignore_unavailable=true"
+        self.ask(Request("refresh the search", "POST", f"{path}/_refresh?{there}"), until=until)
+        search = Request("search", "POST", f"{path}/_search?{there}", {"size": 0, "track_total_hits": 1})
+        if not self.ask(search, until=until)["hits"]["total"]["value"]:
+            return False, []
+        present = self.ask(Request("look at the indices", "GET", f"{path}?{there}"), until=until)
+        return True, [name for name, index in names.items() if index not in present]
 
     def _send(self, request: Request, seconds: float) -> Answer:
         headers = {"accept": "application/json"}
@@ -309,6 +339,22 @@ def _distrust(reason: str, doing: str, hosts: str) -> UnreachableError:
             "name its authority (ca_file) or its fingerprint in the config."
         )
     return NoAnswerError(f"cannot {doing}: TLS with {hosts} failed; look at the server's log.")
+
+
+def index_of(prefix: str, name: str) -> str:
+    """Return the name of the index for a kind of record, or for the log."""
+    return f"{prefix}{name}-v{VERSION}"
+
+
+def loss(lost: Sequence[str], address: Address) -> str:
+    """Say which indices of books in use are lost, given by kind and name, and what to do about it."""
+    names = [index_of(address.prefix, name) for name in lost]
+    what = f"the index {names[0]} is" if len(names) == 1 else f"the indices {', '.join(names)} are"
+    gone = f"{what} missing or closed at {', '.join(address.hosts)}, where others of these books are"
+    if LOG in lost:
+        return f"{gone}; open what is closed, or restore the books from a backup: records do not make a log."
+    rest = ", dca setup --wipe destroys what a broken-off wipe has left" if len(lost) == len(KINDS) else ""
+    return f"{gone}; open what is closed; dca log repair makes the missing again from the log{rest}."
 
 
 def no_books(address: Address, host: str) -> str:

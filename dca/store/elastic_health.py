@@ -265,7 +265,7 @@ class Examination:
             blocks = [key for key, value in (state or {"settings": {}})["settings"].items() if _is_block(key, value)]
             wrong += [f"{index} has {block} set" for block in blocks]
         yield _judged("indices", wrong, f"all {len(NAMES)} there, each behind its alias",
-                      "run dca setup; take blocks away when there is room on the disks")  # fmt: skip
+                      "dca setup makes what is missing or says how it comes back; take blocks away when there is room")  # fmt: skip
 
     def _mappings(self) -> Iterator[Finding]:
         wrong = self._each(lambda name, state: self._indices.check_mappings(name, state["mappings"]))

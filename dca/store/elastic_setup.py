@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from dca.core.errors import DamagedError, RefusedError, UnreachableError
-from dca.store.elastic_door import MISSING, Request
+from dca.store.elastic_door import MISSING, Request, index_of, loss
 from dca.store.indices import FILLING, NAMES, load
 from dca.store.schema import LOG, VERSION
 
@@ -48,7 +48,7 @@ class Indices:
         self._host = door.hosts
         self._prefix = door.address.prefix
         self.aliases = {name: f"{door.address.prefix}{name}" for name in NAMES}
-        self.names = {name: f"{alias}-v{VERSION}" for name, alias in self.aliases.items()}
+        self.names = {name: index_of(door.address.prefix, name) for name in NAMES}
         self.pipeline = f"{door.address.prefix}dca-author"
 
     def user(self) -> str:
@@ -57,15 +57,19 @@ class Indices:
         answer = self._reach(request)
         return "" if answer.status in SECURITY_OFF else str(self._door.body_of(answer, request)["username"])
 
-    def setup(self) -> list[str]:
+    def setup(self, *, lost: bool = False) -> list[str]:
         """Make what is missing, and nothing else; return what was done and what the administrator must know.
 
         It can be stopped at any point and run again, and two may run at once: every step is one request that either
-        makes the whole thing or finds it made.
+        makes the whole thing or finds it made. An index that was lost from books in use is made only where that is
+        wanted: an empty one in its place would make the books forget what it held.
         """
         self.check_version()
         signed = bool(self.user())
-        self._check(self.present(), signed=signed)
+        present = self.present()
+        self._check(present, signed=signed)
+        if present and not lost:
+            self._check_lost(present)
         done = self._make_pipeline() if signed else []
         done += self._make_all(self.present(), signed=signed)
         present = self.present()
@@ -126,6 +130,14 @@ class Indices:
             if index in present:
                 self.check_mappings(name, present[index]["mappings"])
                 self.check_settings(name, present[index]["settings"], signed=signed)
+
+    def _check_lost(self, present: Mapping[str, Any]) -> None:
+        """Refuse books in use of which an index is missing; another setup may just be making them all."""
+        if present.keys() >= set(self.names.values()):
+            return
+        _, lost = self._door.lost(self._until)
+        if lost:
+            raise DamagedError(f"cannot {SETTING_UP}: {loss(lost, self._door.address)}")
 
     def check_names(self, present: Mapping[str, Any]) -> None:
         """Refuse indices and aliases of others that have our names."""

@@ -12,8 +12,8 @@ from dca.core.errors import DamagedError, DcaError, RefusedError, UnreachableErr
 from dca.store import indices
 from dca.store.elastic_setup import PIPELINE
 from dca.store.indices import NAMES
-from dca.store.port import Query
-from dca.store.schema import FIELD_TYPES, KINDS, LOG, TENANT
+from dca.store.port import Condition, Query
+from dca.store.schema import FIELD_TYPES, KINDS, LOG, PAYMENT, TENANT, TRANSACTION
 from tests.contract import deeds
 from tests.elastic.proxy import FOR_EVER, Fault, proxy
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dca.store.elastic import ElasticStore
+    from dca.store.port import Reader
     from tests.elastic.server import BookServer
 
 FILES = Path(indices.__file__).parents[2] / "setup_indices"
@@ -272,6 +273,41 @@ def test_a_caller_is_known_by_the_name_that_elasticsearch_has(clean_server: Book
             assert other.actor() == "elastic"
 
 
+# -- losing --------------------------------------------------------------------------------------------------------
+
+
+def test_no_empty_index_in_the_place_of_a_lost_one(clean_server: BookServer, store: ElasticStore) -> None:
+    """It would charge a job twice, or begin a log with entry 3; the sentences name it, and what helps."""
+    store.setup()
+    for deed in deeds.begin():
+        store.write(deed)
+    clean_server.must("DELETE", f"/{clean_server.prefix}*/_alias/{clean_server.prefix}payment")
+    with pytest.raises(UnreachableError, match=r"an alias .* is missing; run dca setup"):
+        store.read(lambda reader: reader.get(PAYMENT, ["x"]))
+    store.setup()
+    lost = clean_server.index(TRANSACTION)
+    clean_server.must("DELETE", f"/{lost}")
+    questions = (Query(TRANSACTION), Query(TRANSACTION, (Condition("tenant", "eq", "acme"),)))
+    for question in (*(lambda reader, query=query: reader.find(query) for query in questions), get_transaction):
+        with pytest.raises(DamagedError, match=rf"the index {lost} is missing .* dca log repair"):
+            store.read(question)
+        with pytest.raises(DamagedError, match=rf"the index {lost} is missing .* dca log repair"):
+            store.preview(question)
+    refused(clean_server, store, f"the index {lost} is missing", "dca log repair", error=DamagedError)
+    clean_server.must("DELETE", f"/{clean_server.index(LOG)}")
+    both = f"the indices {lost}, {clean_server.index(LOG)} are missing"
+    with pytest.raises(DamagedError, match=rf"{both} .* restore the books from a backup"):
+        store.write(deeds.pay("acme", 1))
+    refused(clean_server, store, both, "restore the books from a backup", error=DamagedError)
+    store.wipe()
+    store.setup()
+
+
+def get_transaction(reader: Reader) -> Any:
+    """Ask for one transaction, as a charge with a key does."""
+    return reader.get(TRANSACTION, ["acme:1"])
+
+
 # -- destroying ----------------------------------------------------------------------------------------------------
 
 
@@ -302,7 +338,7 @@ def test_wipe_refuses_what_is_not_ours(clean_server: BookServer, store: ElasticS
 def test_what_is_left_of_a_wipe_that_was_stopped_is_made_again_from_the_log(
     clean_server: BookServer, store: ElasticStore
 ) -> None:
-    """Records go first and the log last; setup finds the log and makes the rest."""
+    """Records go first and the log last; setup says what can be done, and the log makes the rest."""
     store.setup()
     for deed in deeds.begin():
         store.write(deed)
@@ -310,6 +346,7 @@ def test_what_is_left_of_a_wipe_that_was_stopped_is_made_again_from_the_log(
     clean_server.must(
         "DELETE", f"/{','.join(clean_server.index(name) for name in NAMES if name not in (LOG, 'claim'))}"
     )
-    store.setup()
+    refused(clean_server, store, "dca log repair", error=DamagedError)
+    store.make_lost()
     assert store.read(deeds.everything) == before
     assert store.write(deeds.pay("acme", 1)).answer.balance == before["tenants"][0].balance + 1
