@@ -167,6 +167,10 @@ COMMANDS: tuple[Command, ...] = (
         f"{_PERIOD} {_PAGE}", "log.show", (SITE, LOG), (), OWN, "GET /log", rows="log.rows",
     ),
     Command(
+        "log verify", "[--file=<backup>]", "verify.verify",
+        _ALL, (), GLOBAL, "GET /log/verify", session=True,
+    ),
+    Command(
         "doctor", "", "doctor.examine", (SITE, HOLD, LOG), (), GLOBAL, "GET /doctor", rows="doctor.rows", session=True,
     ),
     Command(

@@ -99,6 +99,14 @@ class DamagedError(DcaError):
     http_status = 500
 
 
+class UnsoundError(DcaError):
+    """The books, a backup or a checkpoint were examined and are not in order; the answer lists what is wrong."""
+
+    code = "unsound"
+    exit_status = 1
+    http_status = 409
+
+
 KINDS: tuple[type[DcaError], ...] = (
     RefusedError,
     NotFoundError,
@@ -110,4 +118,5 @@ KINDS: tuple[type[DcaError], ...] = (
     BusyError,
     OutcomeUnknownError,
     DamagedError,
+    UnsoundError,
 )

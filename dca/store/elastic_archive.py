@@ -25,12 +25,13 @@ PAGE = 1_000
 IDS_PAGE = 10_000
 GROUPS_PAGE = 5_000
 DOCUMENTS_MIN, DOCUMENTS_MAX = 4, 1_000
-PAGE_BYTES = 8_000_000
+PAGE_BYTES = 4_000_000
 """Documents are asked for in such numbers that they have about so many characters."""
 DIGITS_MAX = 18
 POINT_IN_TIME = "1m"
 NO_PIPELINE = "_none"
 READING = "read the books"
+HEAD_FIELDS = ("head_seq", "head_hash", "head_time")
 
 
 class ElasticArchive:
@@ -197,20 +198,26 @@ def place_of(record_id: str) -> Place:
 
 def head_of(source: Mapping[str, Any], stream: str) -> Head:
     """Return the head that a document carries."""
-    head = Head(source.get("head_seq", 0), source.get("head_hash", ""), source.get("head_time", 0))
-    if [*map(type, head)] != [int, str, int]:
+    head = Head(*(source.get(name, nothing) for name, nothing in zip(HEAD_FIELDS, EMPTY_HEAD, strict=True)))
+    if not is_head(head):
         raise DamagedError(f"the head of stream {shown(stream)} is damaged.")
     return head
+
+
+def is_head(head: Head) -> bool:
+    """Tell whether what a document carries can be a head."""
+    return [*map(type, head)] == [int, str, int]
 
 
 def stored_of(kind: str, document: Mapping[str, Any]) -> Stored:
     """Return what lies in a document of a kind of record."""
     source = dict(document["_source"])
+    head = None
     if kind in HEAD_CARRIERS:
-        for name in ("head_seq", "head_hash", "head_time"):
-            source.pop(name, None)
+        carried = Head(*(source.pop(name, nothing) for name, nothing in zip(HEAD_FIELDS, EMPTY_HEAD, strict=True)))
+        head = carried if is_head(carried) else None
     record, flaw = read_record(kind, document["_id"], source)
-    return Stored(document["_id"], record, flaw, document.get("_version", 0))
+    return Stored(document["_id"], record, flaw, document.get("_version", 0), head)
 
 
 def signed_of(settings: Mapping[str, Any]) -> bool:

@@ -180,8 +180,22 @@ def from_document(document: dict[str, Any]) -> Entry:
         raise DamagedError("a log entry does not have the fields of one.") from None
 
 
+class Document(dict[str, Any]):
+    """A log document, made from a row in which its changes stand as text."""
+
+    __slots__ = ("changes_text",)
+
+    def __init__(self, fields: Mapping[str, Any], changes_text: str) -> None:
+        """Keep the text: what was hashed is as it stands there."""
+        super().__init__(fields)
+        self.changes_text = changes_text
+
+
 def document_digest(document: dict[str, Any]) -> str:
     """Return the SHA-256 of what a document holds beside its hash and its author, whatever that is."""
+    if isinstance(document, Document):
+        fields = {name: value for name, value in document.items() if name not in ("changes", "hash", "author")}
+        return digest(fields, document.changes_text)
     covered = {name: value for name, value in document.items() if name not in ("hash", "author")}
     return sha256(_dump(covered).encode("utf-8", "surrogatepass")).hexdigest()
 

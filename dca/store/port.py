@@ -194,6 +194,8 @@ class Stored(NamedTuple):
     """Why it is no record; empty if it is one."""
     version: int
     """Sequence of the entry that wrote it, where the store keeps that (generation of a claim); 0 where it does not."""
+    head: Head | None = None
+    """The head of its stream, where the record carries it in this store and it can be read as one."""
 
 
 class Place(NamedTuple):

@@ -53,6 +53,10 @@ class Examined(NamedTuple):
     damage: str
     """Kind of damage: UNREADABLE, HASH or UNFIT; empty if there is none."""
     reason: str
+    digest: str
+    """Of the document."""
+    further: Any = None
+    """What else was found out about it, by and for those who ask for the walk."""
 
 
 class Judged(NamedTuple):
@@ -67,18 +71,20 @@ class Judged(NamedTuple):
     """What is wrong; empty if nothing is."""
     end: Head
     """The end of the stream after it."""
+    further: Any = None
 
 
 def examine(document: dict[str, Any], permitted: entries.Permitted) -> Examined:
     """Judge a document by itself: it must read as an entry, have the hash of what it says, and do what its command may."""
+    digest = entries.document_digest(document)
     try:
         entry = entries.from_document(document)
     except DamagedError as error:
-        return Examined(document, None, UNREADABLE, error.sentence)
-    if entries.document_digest(document) != entry.hash:
-        return Examined(document, entry, HASH, "its hash is wrong")
+        return Examined(document, None, UNREADABLE, error.sentence, digest)
+    if digest != entry.hash:
+        return Examined(document, entry, HASH, "its hash is wrong", digest)
     reason = entries.unfit(entry, permitted)
-    return Examined(document, entry, UNFIT if reason else "", reason)
+    return Examined(document, entry, UNFIT if reason else "", reason, digest)
 
 
 def walk(
@@ -110,19 +116,20 @@ def walk(
 
 def _judged(stream: str, before: Head, examined: Examined, books: Books, taken: str) -> Judged:
     """Judge a document; `taken` is the end after it that the next writer saw, empty where nobody tells."""
-    document, entry, damage, reason = examined
+    document, entry, damage, reason, digest, further = examined
     if not damage and entry is not None:
         damage, reason = _misfit(stream, before, entry, books)
-    passed = entries.passed(before, document)
+    passed = entries.passed_digest(before, digest)
     if taken == passed.hash and not damage:
-        return Judged(document, None, CHAIN, "it is in order, and yet the one after it passed over it", passed)
+        damage, reason = CHAIN, "it is in order, and yet the one after it passed over it"
+        return Judged(document, None, damage, reason, passed, further)
     if damage and taken in ("", passed.hash):
-        return Judged(document, None, VOID, reason, passed)
+        return Judged(document, None, VOID, reason, passed, further)
     time = before.time
     if entry is not None:
         books.take(stream, before.seq + 1, entry.changes)
         time = entry.time if before.time <= entry.time <= INSTANT_MAX else before.time
-    return Judged(document, entry, damage, reason, Head(before.seq + 1, _text(document, "hash"), time))
+    return Judged(document, entry, damage, reason, Head(before.seq + 1, _text(document, "hash"), time), further)
 
 
 def _misfit(stream: str, before: Head, entry: Entry, books: Books) -> tuple[str, str]:

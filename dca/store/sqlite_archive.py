@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from dca.core.errors import DamagedError, DcaError
 from dca.core.names import shown
+from dca.store.entry import Document
 from dca.store.port import EMPTY_HEAD, Head, Place, Stored
 from dca.store.schema import FIELD_TYPES, KINDS, read_record
 from dca.store.sqlite_layout import LOG_FIELDS
@@ -15,12 +16,12 @@ T = TypeVar("T")
 
 VARIABLES_MAX = 900
 PAGE = 1_000
-PAGE_BYTES = 8_000_000
+PAGE_BYTES = 4_000_000
 """Documents returned at once have about so many characters, or are one."""
 STRANGE = "Could not decode to UTF-8"
 
 _LOG_COLUMNS = ", ".join(f"[{name}]" for name in LOG_FIELDS)
-_PROJECTS, _CHANGES = LOG_FIELDS.index("projects"), LOG_FIELDS.index("changes")
+_CHANGES = LOG_FIELDS.index("changes")
 _BROUGHT = "ifnull(author, ''), ifnull(document, '') FROM log LEFT JOIN brought"
 _COLUMNS = {kind: ", ".join(f"[{name}]" for name in types) for kind, types in FIELD_TYPES.items()}
 
@@ -138,7 +139,8 @@ def document_of(row: Sequence[Any]) -> dict[str, Any]:
             document[name] = json.loads(document[name])
         except (ValueError, TypeError, RecursionError):
             continue
-    return document
+    changes = row[_CHANGES]
+    return Document(document, changes) if isinstance(changes, str) else document
 
 
 def _of_json(text: str, otherwise: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Books that somebody has tampered with, and what verify says of them."""
