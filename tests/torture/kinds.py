@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from tests.torture import hooks
 from tests.torture.crash import crash
 from tests.torture.histories import histories
 from tests.torture.race import race
@@ -35,6 +36,7 @@ KINDS = {
         Kind("race-sqlite", 1, partial(race, SQLITE)),
         Kind("race-elasticsearch", 2, partial(race, ELASTICSEARCH)),
         Kind("world", 1, world),
+        Kind("hooks", 1, hooks.play),
         Kind("proxy", 2, faulty),
         Kind("nodes", 3, nodes),
         Kind("histories-sqlite", 2, partial(histories, SQLITE)),

@@ -100,7 +100,8 @@ def run_race(
         how = "without an answer" if event.status is None else f"with exit status {event.status}"
         figures.add(f"{name}: commands that ended {how}")
     figures.add(f"{name}: writers", len(scripts))
-    figures.add(f"{name}: kills", sum(one.status == -signal.SIGKILL for one in ended))
+    if any(fates):
+        figures.add(f"{name}: kills", sum(one.status == -signal.SIGKILL for one in ended))
     figures.add(f"{name}: races")
 
 
