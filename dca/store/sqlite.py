@@ -66,6 +66,10 @@ _INSERT_LOG = f"INSERT INTO log VALUES ({', '.join('?' * len(LOG_FIELDS))})"
 _UPSERT_HEAD = "INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?)"
 
 
+class _NoBooksError(UnreachableError):
+    """There is no file, or nothing in it yet."""
+
+
 class SqliteStore:
     """Keep the books in a SQLite file; writers queue on a lock file beside it."""
 
@@ -149,10 +153,8 @@ class SqliteStore:
                     raise
 
     def preview(self, question: Callable[[Reader], T]) -> T:
-        """Answer a question as read does, and from empty books where there is no file yet."""
-        with self._guard():
-            there = self._connection is not None or self.path.exists()
-        if there:
+        """Answer a question as read does, and from empty books where there are none yet."""
+        with contextlib.suppress(_NoBooksError):
             return self.read(question)
         with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
             for statement in ddl():
@@ -289,7 +291,7 @@ class SqliteStore:
         return there.st_dev, there.st_ino
 
     def _no_books(self) -> UnreachableError:
-        return UnreachableError(
+        return _NoBooksError(
             f"there are no books at {self.path} yet; run dca setup, or name the right store in DCA_STORE or config."
         )
 

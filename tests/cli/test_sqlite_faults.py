@@ -88,6 +88,11 @@ def test_books_of_a_newer_dca(words: tuple[str, ...], books: Shell) -> None:
 
 def test_empty_file(shell: Shell) -> None:
     """An empty file, or a database with nothing in it, is no books yet: reading says so, writing makes them."""
+    shell.ok("setup", "--cluster=lab")
+    backup = shell.folder / "books.backup"
+    shell.ok("backup", str(backup))
+    shell.ok("setup", "--wipe", "-y")
+    shell.file.unlink()
     makers: tuple[Callable[[], object], ...] = (
         shell.file.touch,
         lambda: tool(shell, "PRAGMA journal_mode = WAL", "VACUUM"),
@@ -95,6 +100,8 @@ def test_empty_file(shell: Shell) -> None:
     for make in makers:
         make()
         assert "no books" in checks.failure(shell.run("list"), 3)["error"]
+        assert shell.ok("tenant", "add", "--tenant=acme", "--dry-run")
+        assert shell.ok("restore", str(backup))
         assert shell.ok("tenant", "add", "--tenant=acme")
         shell.ok("setup", "--wipe", "-y")
         for ending in ("", "-wal", "-shm"):

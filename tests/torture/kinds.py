@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tests.torture import hooks
 from tests.torture.crash import crash
 from tests.torture.histories import histories
+from tests.torture.lines import lines
 from tests.torture.race import race
 from tests.torture.site import ELASTICSEARCH, SQLITE
 from tests.torture.trouble import faulty, nodes
@@ -33,6 +34,8 @@ KINDS = {
     for kind in (
         Kind("crash-sqlite", 2, partial(crash, SQLITE)),
         Kind("crash-elasticsearch", 3, partial(crash, ELASTICSEARCH)),
+        Kind("lines-sqlite", 1, partial(lines, SQLITE)),
+        Kind("lines-elasticsearch", 1, partial(lines, ELASTICSEARCH)),
         Kind("race-sqlite", 1, partial(race, SQLITE)),
         Kind("race-elasticsearch", 2, partial(race, ELASTICSEARCH)),
         Kind("world", 1, world),
