@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dca import config
 from dca.config import Settings
@@ -43,7 +43,31 @@ def surroundings(
         target = config.expanded(config.CONFIG_PATHS[0]) if setting_up and not settings.source else None
     for warning in settings.warnings:
         tell(warning)
-    store, place = open_store(settings, wait_seconds=wait_seconds, tell=tell)
+
+    def around(chosen: Settings, told: Callable[[str], None]) -> Surroundings:
+        store, place = open_store(chosen, wait_seconds=wait_seconds, tell=told)
+        return Surroundings(
+            store=store,
+            place=place,
+            settings=chosen,
+            now=lambda: time.time_ns() // 1_000_000,
+            draw=lambda: os.urandom(12).hex(),
+            confirm=confirm,
+            progress=progress,
+            write_config=write_config,
+            other=lambda address, named: _other(address, named, wait_seconds=wait_seconds, tell=told),
+            bench=bench,
+        )
+
+    def bench(**chosen: Any) -> dict[str, Any]:
+        from dca.bench.run import measure
+        from dca.bench.scratch import Site
+
+        show = tell if on_terminal() else _silent
+        own = around(settings, _silent)
+        own.store.close()
+        site = Site(settings, own.place, environment, lambda other: around(other, _silent), show, tell)
+        return measure(site, **chosen)
 
     def write_config() -> Path | None:
         if target is None or config.exists(target):
@@ -51,17 +75,7 @@ def surroundings(
         config.write_new(target, _lasting(settings.store))
         return target
 
-    return Surroundings(
-        store=store,
-        place=place,
-        settings=settings,
-        now=lambda: time.time_ns() // 1_000_000,
-        draw=lambda: os.urandom(12).hex(),
-        confirm=confirm,
-        progress=progress,
-        write_config=write_config,
-        other=lambda address, named: _other(address, named, wait_seconds=wait_seconds, tell=tell),
-    )
+    return around(settings, tell)
 
 
 @contextlib.contextmanager

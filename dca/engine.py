@@ -74,6 +74,8 @@ class Surroundings(NamedTuple):
     """Write a new config file if there is none; return its path if so."""
     other: "Callable[[str, str], AbstractContextManager[tuple[Store, str]]]" = _nowhere
     """Open another store by its address and the config that has its credentials, or, without an address, a scratch one."""
+    bench: Callable[..., dict[str, Any]] = dict
+    """Measure dca on books beside the real ones."""
 
 
 class Session:
@@ -88,6 +90,7 @@ class Session:
         self.progress = surroundings.progress
         self.write_config = surroundings.write_config
         self.other = surroundings.other
+        self.bench = surroundings.bench
         self.draw = surroundings.draw
         self.command = command
         self.key = key

@@ -17,6 +17,7 @@ Seconds: TypeAlias = int
 Count: TypeAlias = int
 Days: TypeAlias = int
 Size: TypeAlias = int
+Jobs: TypeAlias = int
 JobKey: TypeAlias = str
 Move: TypeAlias = str
 FileName: TypeAlias = str
@@ -30,6 +31,7 @@ DAYS_MAX = 36_500
 SEQUENCE_MAX = 10**15
 KINDS = ("site", "rate", "tenant", "project", "association", "hold", "payment", "transaction")
 """Record kinds that can be asked for."""
+JOBS_MIN, JOBS_MAX = 100, 10_000_000
 
 _WHOLE = re.compile(r"[0-9]{1,30}", re.ASCII)
 
@@ -75,6 +77,7 @@ CONVERTERS: Mapping[str, Callable[[str, str], Any]] = {
     "Count": lambda text, what: whole(text, what, 1, CORES_MAX, "cores"),
     "Days": lambda text, what: whole(text, what, 0, DAYS_MAX, "days"),
     "Size": lambda text, what: whole(text, what, 1, PAGE_SIZE_MAX, "records"),
+    "Jobs": lambda text, what: whole(text, what, JOBS_MIN, JOBS_MAX, "jobs"),
     "JobKey": names.check_key,
     "Move": move,
     "FileName": text,

@@ -191,6 +191,10 @@ COMMANDS: tuple[Command, ...] = (
         "store copy", "--to=<store> [--to-config=<file>]", "backup.copy",
         _ALL, (KEY,), GLOBAL, "POST /copies", rows="backup.rows", session=True,
     ),
+    Command(
+        "bench", "[--quick] [--only=<rows>] [--jobs=<n>]", "bench.measure", (), (), GLOBAL, "POST /bench",
+        rows="bench.rows", session=True,
+    ),
     Command("config show", "", "site.show_config", (), (), GLOBAL, "GET /config", session=True),
     Command(
         "setup",

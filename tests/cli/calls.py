@@ -170,6 +170,7 @@ CALLS = (
     _call("restore", "good.backup"),
     _call("store copy", to="sqlite:copy.db", to_config="other.toml"),
     _call("log verify", file="good.backup"),
+    _call("bench", quick=None, only="one", jobs="100"),
     _call("config show"),
     _call("setup", names_="extended", timezone="UTC", cluster="alps"),
     _call("setup", "-y", wipe=None),

@@ -48,6 +48,7 @@ BY_KIND = {
     "Count": (*WHOLE, "0", "100000001"),
     "Days": (*WHOLE, "36501"),
     "Size": (*WHOLE, "0", "10001"),
+    "Jobs": (*WHOLE, "99", "10000001"),
     "JobKey": KEYS,
     "Move": ("", "p2x", "P2P", "t2t", "p2p ", NO_UTF8, *CONTROL),
     "Sequence": (*WHOLE, "0", "1000000000000001"),
@@ -148,6 +149,7 @@ BY_OPTION = {
     "--cluster": ("", "two words", "naïve", "../x", "-x", "x" * 65, NO_UTF8, *CONTROL),
     "--names": ("", "wide", "STRICT", NO_UTF8, *CONTROL),
     "--file": ("", ".", "nowhere/file", "missing", "x" * 300, "jobs.txt/x", "/proc/self/mem", "no\nfile", NO_UTF8),
+    "--only": (",", "speed", "one,", "start_", "ONE", NO_UTF8, *CONTROL),
     "--rejects": ("", ".", "nowhere/file", "/", "jobs.txt", "./jobs.txt", "x" * 300),
     "--to": (
         "",

@@ -51,13 +51,14 @@ ANSWERS = {
     "restore": {"restored"},
     "store copy": {"copied"},
     "log verify": {"streams", "entries", "changes", "records", "payments", "heads", "damage", "notes"},
+    "bench": {"store", "program", "processors", "jobs", "rounds", "rows"},
     "config show": {"config"},
     "setup": {"store", "done", "site", "warning"},
 }  # fmt: skip
 """The keys that the answer of each command may have beside status and error."""
 
 CHANGING = [command for command in COMMANDS if command.changes]
-ANYWHERE = ("config show", "backup check", "log verify")
+ANYWHERE = ("config show", "backup check", "log verify", "bench")
 """Commands that need no books, at least not as they are called here."""
 READING = [call for call in CALLS if not call.command.changes and call.command.words not in ANYWHERE]
 
@@ -92,8 +93,9 @@ def test_apart_or_together(call: Call, books: Shell, model: Model) -> None:
 
 
 def steady(value: Any) -> Any:
-    """Return an answer without what differs from run to run: times, batches, the room on the disk, a backup's digests."""
+    """Return an answer without what differs from run to run: times, batches, room on the disk, digests, figures."""
     if isinstance(value, dict):
+        value = {name: one for name, one in value.items() if "floor" not in value or type(one) is str}
         return {name: steady(one) for name, one in value.items() if name not in ("bytes", "sha256", "content")}
     if isinstance(value, list):
         return [steady(one) for one in value]

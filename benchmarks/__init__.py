@@ -1,1 +1,0 @@
-"""Benchmarks: each figure beside a floor that is measured in the same run."""
