@@ -9,16 +9,19 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from dca.core.errors import DamagedError
-from dca.core.model import DEFAULT_SITE, GLOBAL_STREAM, Hold, Record, tenant_stream
+from dca.core.model import DEFAULT_SITE, GLOBAL_STREAM, Record, tenant_stream
 from dca.store import entry as entries
 from dca.store.port import EMPTY_HEAD, Condition, Entry, Head, LogQuery, Query, Reader, Store, Sum, Sums, select
 from dca.store.protocol import only_stream, record_stream
-from dca.store.schema import CLAIM, HOLD, KINDS, SITE, TENANT
+from dca.store.schema import CLAIM, HOLD, KINDS, SITE, TENANT, from_dict
 
 T = TypeVar("T")
 Document = dict[str, Any]
 Documents = Callable[[str, int, int], Sequence[Document]]
 """Reads entries as they lie in the log: of a stream, from a sequence on, at most so many, and at least one if it is there."""
+
+Before = dict[str, dict[str, Document | None]]
+"""Records as they were, by kind and id; None where there was none yet."""
 
 BLOCK = 500
 """Entries read at once, at most."""
@@ -149,7 +152,7 @@ class Past:
         known = self.streams.get(stream)
         if known is not None and known.end.seq > end.seq:
             known = None
-        before: dict[str, dict[str, Record | None]] = {kind: {} for kind in self.kinds}
+        before: Before = {kind: {} for kind in self.kinds}
         cut = EMPTY_HEAD
         for seq, document, passed in chain(documents, stream, end):
             if known is not None and seq <= known.end.seq:
@@ -161,17 +164,24 @@ class Past:
                 cut = Head(seq, document["hash"], document["time"])
                 break
             self._undo(before, document)
+        records = {
+            kind: {name: None if was is None else from_dict(kind, was) for name, was in found.items()}
+            for kind, found in before.items()
+        }
         if known is not None:
-            for kind, records in known.before.items():
-                before[kind].update(records)
-        return Unwound(end, cut, before)
+            for kind, earlier in known.before.items():
+                records[kind].update(earlier)
+        return Unwound(end, cut, records)
 
-    def _undo(self, before: dict[str, dict[str, Record | None]], document: Document) -> None:
-        wanted = [one for one in document["changes"] if one["kind"] in self.kinds]
-        for kind, record, was in entries.parse_changes(wanted):
-            if kind == HOLD and not (isinstance(was, Hold) and was.opened <= self.moment):
+    def _undo(self, before: Before, document: Document) -> None:
+        """Note what an entry's records were before it; most of them are noted again, so only the last are made records."""
+        for change in document["changes"]:
+            kind, was = change["kind"], change.get("was")
+            if kind not in self.kinds:
+                continue
+            if kind == HOLD and (was is None or was["opened"] > self.moment):
                 continue  # it was made later, which it says itself: there may be very many of these
-            before[kind][record.id] = was
+            before[kind][change["record"]["id"]] = was
 
 
 class _PastReader:
