@@ -1,6 +1,7 @@
 """The engine: the one path that every command takes, from its arguments to its answer."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
@@ -21,8 +22,6 @@ from dca.store.port import Store as BareStore
 from dca.store.schema import CLAIM, KEY, PROJECT
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from dca.store.health import Finding
     from dca.store.transfer import Builder
 
@@ -34,6 +33,12 @@ class Store(BareStore, Protocol):
 
     def preview(self, question: Callable[[Reader], T]) -> T:
         """Answer a question as `read` does, and from empty books where there are none yet."""
+
+    def series(self) -> AbstractContextManager[None]:
+        """Let the writes of a command that makes many be faster; when it ends without an error, all is written.
+
+        Each is committed when it returns, as ever.
+        """
 
     def setup(self) -> list[str]:
         """Make what the store needs; return what was done, in sentences."""

@@ -175,16 +175,17 @@ class _Import:
     def take(self, items: Iterator[Item]) -> None:
         """Take in all items of the log, booking them batch by batch."""
         try:
-            for item in items:
-                self.counts["read"] += 1
-                if isinstance(item, Job):
-                    self._collect(item)
-                elif isinstance(item, Skipped):
-                    self.skipped[item.reason] += 1
-                else:
-                    self._reject(item)
-            for owner in list(self.waiting):
-                self._book(owner, everything=True)
+            with self.session.store.series():
+                for item in items:
+                    self.counts["read"] += 1
+                    if isinstance(item, Job):
+                        self._collect(item)
+                    elif isinstance(item, Skipped):
+                        self.skipped[item.reason] += 1
+                    else:
+                        self._reject(item)
+                for owner in list(self.waiting):
+                    self._book(owner, everything=True)
         except DcaError as error:
             if self.counts[CHARGED] and not self.session.dry_run:
                 error.broke_off(self._so_far(), batch=self.batch, charged=self.counts[CHARGED])

@@ -17,6 +17,7 @@ from dca.core.model import (
     IMPORT,
     OPEN,
     RELEASED,
+    SITE_ID,
     WALL_HOURS,
     Hold,
     Transaction,
@@ -27,7 +28,7 @@ from dca.core.model import (
 from dca.core.money import Decimal
 from dca.core.names import EXTENDED, SECONDS_MAX, check_name, folded, shown
 from dca.store.port import Condition, Query
-from dca.store.schema import ASSOCIATION, HOLD, PROJECT, TENANT, TRANSACTION
+from dca.store.schema import ASSOCIATION, HOLD, PROJECT, SITE, TENANT, TRANSACTION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +92,7 @@ def _times(seconds: int, cores: int, what: str) -> int:
 def needed(tenant: str, project: str, user: str | None = None, job: str = "", **_: object) -> list[tuple[str, str]]:
     """Return the records that a hold or a charge reads, by kind and id, so that they are brought in one go."""
     project_id = folded(project)
-    keys = [(PROJECT, project_id), (TENANT, tenant)]
+    keys = [(PROJECT, project_id), (TENANT, tenant), (SITE, SITE_ID)]
     if user is not None:
         keys.append((ASSOCIATION, association_id(tenant, project_id, folded(user))))
     if job:

@@ -25,6 +25,7 @@ from dca.store.elastic_door import (
     Address,
     Answer,
     Door,
+    Lines,
     NoAnswerError,
     NoBooksError,
     Request,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
     from dca.store.elastic_archive import ElasticArchive
     from dca.store.elastic_build import Scratch
+    from dca.store.elastic_series import Series
     from dca.store.elastic_setup import Indices
     from dca.store.entry import Permitted
     from dca.store.health import Finding
@@ -67,10 +69,13 @@ T = TypeVar("T")
 
 PAGE = 10_000
 """Hits that Elasticsearch returns at once."""
-GETS_MAX = 1_000
+GETS_MAX = 2_500
+BULK_ITEMS_MAX = 1_000
+BULK_BYTES_MAX = 4 * 2**20
+"""What is written at once, at most."""
 ENTRIES_MAX = 100
 """Entries read at once; one may be 2 MB."""
-WRITE_SECONDS_MIN = 5.0
+WRITE_SECONDS_MIN = 3.0
 """How long records are still written, at least, when the entry took nearly all the time there was."""
 ATTEMPTS = 3
 """A write gets this part of the time that is left; then it is sent again, perhaps to another host."""
@@ -87,20 +92,44 @@ class ElasticStore:
         self._prefix = address.prefix
         self._permitted = permitted
         self._wait_seconds = wait_seconds
+        self._memory = protocol.Memory()
+        self._actor: str | None = None
+        self._series: Series | None = None
+        self._bulk_items = BULK_ITEMS_MAX
 
     def read(self, question: Callable[[Reader], T]) -> T:
         """Answer a question."""
-        return self.drive(protocol.read(question, self._permitted))
+        return self.drive(protocol.read(question, self._permitted, self._memory))
 
     def write(self, decide: Callable[[Reader], Decision]) -> Decision:
         """Decide and commit."""
-        return self.drive(protocol.write(decide, self._permitted, random.random))
+        decision = self.drive(protocol.write(decide, self._permitted, random.random, self._memory))
+        if self._series is not None:
+            self._series.go_on()
+        return decision
+
+    @contextmanager
+    def series(self) -> Iterator[None]:
+        """Let consecutive writes be faster: the records of an entry are written while the next one is decided."""
+        from dca.store.elastic_series import Series
+
+        if self._series is not None:
+            yield
+            return
+        self._series = Series(self._memory, self.drive, self.deadline)
+        try:
+            yield
+            self._series.finish()
+        finally:
+            self._series.close()
+            self._series = None
 
     def preview(self, question: Callable[[Reader], T]) -> T:
         """Answer a question as read does, and from empty books where there are none yet."""
         try:
             return self.read(question)
         except NoBooksError:
+            self._memory.clear()
             return self.drive(protocol.read(question, self._permitted), _found_nothing)
 
     def entries(self, stream: str, first: int, limit: int) -> list[Entry]:
@@ -142,6 +171,7 @@ class ElasticStore:
 
     def setup(self) -> list[str]:
         """Make the indices, or those that are missing; return what was done."""
+        self._memory.clear()
         return self._indices().setup()
 
     def make_lost(self) -> list[str]:
@@ -150,11 +180,14 @@ class ElasticStore:
 
     def wipe(self) -> None:
         """Destroy the books: delete the indices that are ours."""
+        self._memory.clear()
         self._indices().wipe()
 
     def actor(self) -> str:
         """Return who the caller is for Elasticsearch; empty where its security is switched off."""
-        return self._indices().user()
+        if self._actor is None:
+            self._actor = self._indices().user()
+        return self._actor
 
     def examine(self, now: int) -> Iterator[Finding]:
         """Yield what an examination finds, by a clock in milliseconds; DcaError if there is nothing to look at."""
@@ -237,7 +270,7 @@ class ElasticStore:
 
     def _create(self, operation: Create, until: float) -> str:
         doing = "write to the log" if operation.kind == LOG else f"write a {operation.kind}"
-        document = operation.document if operation.kind == LOG else operation.document._asdict()
+        document = operation.text.encode("utf-8", "surrogatepass") if operation.text else operation.document._asdict()
         path = f"/{self._alias(operation.kind)}/_create/{quote(operation.id, safe='')}?require_alias=true"
         pause = PAUSE_SECONDS
         while True:
@@ -264,15 +297,19 @@ class ElasticStore:
         return CREATED
 
     def _write(self, items: Sequence[Item], until: float) -> list[str]:
-        """Write documents that the log has already: nothing that goes wrong here is an error, only not done."""
+        """Write documents that the log has already: nothing that goes wrong here is an error, only not done.
+
+        Where the server turns some away, what is sent at once is halved; after a write without that it is doubled.
+        """
         until = max(until, time.monotonic() + WRITE_SECONDS_MIN)
         statuses = [FAILED] * len(items)
-        waiting, size = list(range(len(items))), len(items)
+        lines = [searches.bulk_lines(item, self._alias(item.kind)) for item in items]
+        waiting, size = list(range(len(items))), self._bulk_items
         pause = 0.0
         while waiting and time.monotonic() < until:
-            batch, later = waiting[:size], waiting[size:]
+            batch, later = _portion(waiting, lines, size)
             try:
-                results = self._bulk([items[number] for number in batch], until)
+                results = self._bulk([lines[number] for number in batch], until)
             except DcaError:
                 return statuses
             again = []
@@ -283,27 +320,21 @@ class ElasticStore:
                     statuses[number] = _written(items[number], status)
             if again:
                 size, pause = max(1, len(batch) // 2), min(2 * pause + PAUSE_SECONDS, PAUSE_SECONDS_MAX)
-                time.sleep(pause)
+                time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 -- jitter is no secret
             waiting = again + later
+        self._bulk_items = size if pause else min(2 * size, BULK_ITEMS_MAX)
         return statuses
 
-    def _bulk(self, items: Sequence[Item], until: float) -> list[int]:
+    def _bulk(self, lines: Sequence[bytes], until: float) -> list[int]:
         """Send documents together; return the HTTP status of each."""
-        lines: list[Any] = []
-        for item in items:
-            target: dict[str, Any] = {"_index": self._alias(item.kind), "_id": item.id}
-            if item.version:
-                lines.append({"index": {**target, "version": item.version, "version_type": "external_gte"}})
-            else:
-                lines.append({"create": target})
-            lines.append(searches.source_of(item.record, item.head))
-        request = Request("write records", "POST", "/_bulk?require_alias=true", lines)
+        path = "/_bulk?require_alias=true&filter_path=items.*.status,error"
+        request = Request("write records", "POST", path, Lines(b"".join(lines)))
         try:
             answer = self._door.call(request, seconds=(until - time.monotonic()) / ATTEMPTS)
         except NoAnswerError:
-            return [OVERLOADED] * len(items)
+            return [OVERLOADED] * len(lines)
         if "items" not in (answer.body or ()):
-            return [answer.status] * len(items)
+            return [answer.status] * len(lines)
         return [next(iter(result.values()))["status"] for result in answer.body["items"]]
 
     # -- searches ------------------------------------------------------------------------------------------------
@@ -407,6 +438,17 @@ def _found_nothing(operation: Operation, until: float) -> list[Any]:
     """Answer an operation of a reader as empty books would; until is of no matter."""
     del until
     return [None] * len(operation.keys) if isinstance(operation, Get) else []
+
+
+def _portion(waiting: list[int], lines: Sequence[bytes], size: int) -> tuple[list[int], list[int]]:
+    """Return the numbers of the documents that are sent at once, and of those that come after them."""
+    end = total_bytes = 0
+    for number in waiting[:size]:
+        total_bytes += len(lines[number])
+        if end and total_bytes > BULK_BYTES_MAX:
+            break
+        end += 1
+    return waiting[:end], waiting[end:]
 
 
 def _written(item: Item, status: int) -> str:

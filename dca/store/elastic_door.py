@@ -80,8 +80,14 @@ class Address(NamedTuple):
         return f"Address({', '.join(self.hosts)}, prefix={self.prefix!r})"
 
 
+class Lines(bytes):
+    """A body of lines, ready to be sent."""
+
+    __slots__ = ()
+
+
 class Request(NamedTuple):
-    """What is asked of a host; a list as body is sent as lines."""
+    """What is asked of a host; a list as body is sent as lines, bytes as they are."""
 
     doing: str
     """What it is for, as a message says it."""
@@ -244,7 +250,9 @@ class Door:
     def _send(self, request: Request, seconds: float) -> Answer:
         headers = {"accept": "application/json"}
         if request.body is not None:
-            headers["content-type"] = "application/x-ndjson" if isinstance(request.body, list) else "application/json"
+            headers["content-type"] = (
+                "application/x-ndjson" if isinstance(request.body, (list, Lines)) else "application/json"
+            )
         patience = self._timeout(connect=min(seconds, CONNECT_SECONDS_MAX), read=seconds)
         try:
             meta, body = self._transport.perform_request(

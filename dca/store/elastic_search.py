@@ -8,7 +8,7 @@ from dca.store import entry as entries
 from dca.store.elastic_door import GOOD, MISSING, NO_INDEX, NOT_PERMITTED, NOT_READY, Answer
 from dca.store.indices import HEAD_CARRIERS
 from dca.store.port import EMPTY_HEAD, Condition, Entry, Head, LogQuery, Query, Sum, Sums
-from dca.store.protocol import Found
+from dca.store.protocol import Found, Item
 from dca.store.schema import LOG, from_dict
 
 TERMS_MAX = 65_536
@@ -102,6 +102,19 @@ def source_of(record: Any, head: Head | None) -> dict[str, Any]:
     if head is not None:
         source |= {"head_seq": head.seq, "head_hash": head.hash, "head_time": head.time}
     return source
+
+
+def bulk_lines(item: Item, index: str) -> bytes:
+    """Return the two lines of a bulk request that write a document: the record, with the head if it carries one."""
+    target: dict[str, Any] = {"_index": index, "_id": item.id}
+    if item.version:
+        target |= {"version": item.version, "version_type": "external_gte"}
+    action = {"index" if item.version else "create": target}
+    source = entries.record_text(item.kind, item.record)
+    if item.head is not None:
+        head = {"head_seq": item.head.seq, "head_hash": item.head.hash, "head_time": item.head.time}
+        source = f"{source[:-1]},{entries.canonical(head)[1:]}"
+    return f"{entries.canonical(action)}\n{source}\n".encode("utf-8", "surrogatepass")
 
 
 def readable(document: Mapping[str, Any], record_id: str, place: Sequence[Any] = (0, "", 0)) -> Entry:

@@ -48,6 +48,11 @@ def _writer(kind: str) -> Callable[[Record], str]:
     return write
 
 
+def record_text(kind: str, record: Record) -> str:
+    """Return a record as canonical JSON."""
+    return _writer(kind)(record)
+
+
 def changes_text(changes: Collection[Change]) -> str:
     """Return changes as canonical JSON."""
     listed = []
@@ -93,10 +98,14 @@ def fields_of(entry: Entry | Draft, end: Head, time: int) -> dict[str, Any]:
 
 def digest(fields: dict[str, Any], changes: str) -> str:
     """Return the SHA-256 of an entry's canonical JSON, given its fields and its changes as canonical JSON."""
+    return sha256(_together(fields, changes).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _together(fields: dict[str, Any], changes: str) -> str:
     written = {name: _written(value) for name, value in fields.items()}
     written["changes"] = changes
     text = ",".join(f'"{name}":{written[name]}' for name in sorted(written))
-    return sha256(f"{{{text}}}".encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{{{text}}}"
 
 
 def _written(value: object) -> str:
@@ -152,6 +161,12 @@ def to_document(entry: Entry) -> dict[str, Any]:
     document["changes"] = json.loads(changes_text(entry.changes))
     document["hash"] = entry.hash
     return document
+
+
+def document_text(entry: Entry, changes: str) -> str:
+    """Return the same as canonical JSON, given the changes as such."""
+    fields = fields_of(entry, Head(entry.seq - 1, entry.previous, 0), entry.time)
+    return _together({**fields, "hash": entry.hash}, changes)
 
 
 _TEXTS = ("action", "actor", "category", "commit", "details", "hash", "previous", "stream", "tenant")

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from dca.core.errors import RefusedError
@@ -80,6 +80,10 @@ class MemoryStore:
             builder = _MemoryBuilder()
             yield builder
             self.records, self.streams = builder.store.records, builder.store.streams
+
+    def series(self) -> AbstractContextManager[None]:
+        """Let consecutive writes be faster: here they are as fast as they can be."""
+        return nullcontext()
 
     def preview(self, question: Callable[[Reader], T]) -> T:
         """Answer a question."""

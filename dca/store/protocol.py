@@ -7,7 +7,7 @@ that the Elasticsearch adapter and the exhaustive test drive the same code. The 
 * writing: decide on such a view, create the entry after the last one, then the records, and the head last of all.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
@@ -52,6 +52,9 @@ Key = tuple[str, str]
 YOUNG_SECONDS = 0.05
 """How long an unfinished entry is left to its author."""
 WALK_MAX = 256
+LOOK_MAX = 16
+"""Streams whose next entries are looked for together with records; of more, they are looked for once at the end."""
+REMEMBERED_MAX = 100_000
 FOR_EVER = 2**63
 
 CREATED, EXISTS, TIMED_OUT, DENIED, FAILED = "created", "exists", "timed out", "denied", "failed"
@@ -73,11 +76,13 @@ class Get(NamedTuple):
 
 
 class Create(NamedTuple):
-    """Create one document; the result is CREATED, EXISTS, TIMED_OUT or DENIED."""
+    """Create one document, a record or an entry; the result is CREATED, EXISTS, TIMED_OUT or DENIED."""
 
     kind: str
     id: str
     document: Any
+    text: str = ""
+    """An entry as it is kept, in canonical JSON."""
 
 
 class Item(NamedTuple):
@@ -154,6 +159,52 @@ class Later(NamedTuple):
     """The tenant or site record as it stood after the entry."""
 
 
+class Memory:
+    """What a process remembers of the books between its commands: only what stays true.
+
+    A head that was there once is a point up to which all records are written, however far the stream has grown; a
+    project is its tenant's for ever; an entry does not change. So a view may begin with these and read all else after
+    them. Whether they are of these very books, which somebody may have wiped or restored, is seen as it reads.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.heads: dict[str, Head] = {}
+        self.routes: dict[str, str] = {}
+        self.waiting: dict[str, list[Later]] = {}
+        """Own entries that follow the remembered heads, whose records are still being written."""
+        self.defers = False
+        """Whether the driver writes the records of own entries later: those that wait."""
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.heads.clear()
+        self.routes.clear()
+        self.waiting.clear()
+
+    def reach(self, stream: str, head: Head) -> None:
+        """Remember a head that the stream has, or had."""
+        if head.seq > self.heads.get(stream, EMPTY_HEAD).seq:
+            self.heads[stream] = head
+        waiting = [one for one in self.waiting.pop(stream, ()) if one.end.seq > self.heads.get(stream, EMPTY_HEAD).seq]
+        if waiting:
+            self.waiting[stream] = waiting
+
+    def keep(self, view: "View") -> None:
+        """Remember what a view has learned."""
+        if len(self.heads) + len(self.routes) > REMEMBERED_MAX:
+            self.clear()
+        for stream, head in view.heads.items():
+            self.reach(stream, head)
+        for (kind, record_id), found in view.documents.items():
+            if kind == PROJECT and found is not None:
+                self.routes[record_id] = found.record.tenant
+
+    def ends(self, stream: str) -> dict[int, str]:
+        """Return the hashes of the remembered head and of the entries that wait, by sequence."""
+        return {end.seq: end.hash for end in (self.heads[stream], *(one.end for one in self.waiting.get(stream, ())))}
+
+
 def head_key(stream: str) -> Key:
     """Return the document that carries the head of a stream."""
     if stream == GLOBAL_STREAM:
@@ -190,8 +241,13 @@ def only_stream(query: Query) -> str:
 class View:
     """The books as one command has read them so far: documents, and the later entries laid over them."""
 
-    def __init__(self) -> None:
-        """Begin with nothing read."""
+    def __init__(self, memory: Memory | None = None) -> None:
+        """Begin with nothing read, but perhaps with something remembered."""
+        self.memory = memory if memory is not None else Memory()
+        self.recalled: set[str] = set()
+        """Streams whose heads are remembered and not confirmed yet."""
+        self.recalled_routes: set[str] = set()
+        """Projects of which it is remembered whose they are, and not confirmed yet."""
         self.heads: dict[str, Head] = {}
         self.ends: dict[str, Head] = {}
         self.later: dict[str, list[Later]] = {}
@@ -306,6 +362,69 @@ class View:
         self.later[stream] = []
         self.documents[head_key(stream)] = found
 
+    def recall(self, streams: Iterable[str]) -> None:
+        """Begin at the remembered heads of streams."""
+        for stream in streams:
+            if stream in self.memory.heads and stream not in self.heads:
+                self.heads[stream] = self.ends[stream] = self.memory.heads[stream]
+                self.later[stream] = []
+                self.recalled.add(stream)
+
+    def recall_routes(self, projects: Iterable[str]) -> None:
+        """Take projects for those tenants' whose they are remembered to be."""
+        for project in projects:
+            if project in self.memory.routes and project not in self.routes:
+                self.routes[project] = self.memory.routes[project]
+                self.ranks[project] = FOR_EVER
+                self.recalled_routes.add(project)
+
+    def unconfirmed(self) -> list[Key]:
+        """Return the documents that confirm what is remembered."""
+        return [*map(head_key, sorted(self.recalled)), *((PROJECT, one) for one in sorted(self.recalled_routes))]
+
+    def confirm(self, documents: Mapping[Key, Found | None]) -> bool:
+        """Hold what is remembered against what was read just now; tell whether the rest of that may be taken in.
+
+        A head that is newer than what is remembered takes its place, and what was read with it has to be read again
+        after it. If the books are not those that are remembered, everything is forgotten.
+        """
+        heads = {stream: documents[head_key(stream)] for stream in self.recalled}
+        owners = {project: documents[PROJECT, project] for project in self.recalled_routes}
+        for project, owner in owners.items():
+            if owner is None or owner.record.tenant != self.routes[project]:
+                self.forget()
+                return False
+        newer = False
+        for stream, found in heads.items():
+            head, known = (found.head if found else EMPTY_HEAD), self.memory.ends(stream)
+            if head.seq < min(known) or known.get(head.seq, head.hash) != head.hash:
+                self.forget()
+                return False
+            if head.seq > max(known):
+                self.learn(stream, found)
+                newer = True
+            else:
+                self.documents[head_key(stream)] = found
+                for one in self.memory.waiting.get(stream, ()):
+                    assert one.entry is not None
+                    self.lay_over(one.entry)
+        self.recalled.clear()
+        self.recalled_routes.clear()
+        return not newer
+
+    def forget(self) -> None:
+        """Begin anew, with nothing remembered."""
+        self.memory.clear()
+        self.__init__(self.memory)  # type: ignore[misc]
+
+    def is_newer(self, found: Found) -> bool:
+        """Tell whether a document may be of an entry after the known end of its stream."""
+        record = found.record
+        if isinstance(record, Claim):
+            return True
+        end = self.ends.get(record_stream(record))
+        return end is None or (record.seq if hasattr(record, "seq") else found.version) > end.seq
+
     def follow(self, record: Project | Claim) -> None:
         """Go to the tenant that a record names: a project names it for ever, a claim until its next generation.
 
@@ -353,7 +472,7 @@ class View:
 
 
 def _fetch(view: View, missing: Missing) -> Steps[None]:
-    """Read what a view lacks, heads before records."""
+    """Read what a view lacks, heads before records; a remembered head was read before them all."""
     view.current = False
     if missing.everything:
         view_of_all = yield Streams()
@@ -371,13 +490,35 @@ def _fetch(view: View, missing: Missing) -> Steps[None]:
                 streams.add(tenant_stream(view.routes[record_id]))
         else:
             streams.add(stream_of(kind, record_id))
+    view.recall(streams)
     yield from _read_heads(view, sorted(streams))
-    keys = tuple(key for key in dict.fromkeys(missing.keys) if key not in view.documents)
-    if keys:
-        for key, found in zip(keys, (yield Get(keys)), strict=True):
-            view.take(key, found)
+    yield from _read_records(view, missing.keys)
     if missing.search is not None:
+        view.current = False
         yield from _look(view, missing.search)
+
+
+def _read_records(view: View, wanted: Sequence[Key]) -> Steps[None]:
+    """Read records and, in the same go, whether an entry follows the end of each stream.
+
+    Several documents are read in no promised order, so that a record may be newer than the place after the end, found
+    empty: then the log is walked again, as it is when the place is taken.
+    """
+    while wanted or view.recalled:
+        keys = tuple(key for key in dict.fromkeys([*wanted, *view.unconfirmed()]) if key not in view.documents)
+        if not keys:
+            return
+        streams = sorted(view.heads) if len(view.heads) <= LOOK_MAX else []
+        found = yield Get((*keys, *((LOG, f"{stream}:{view.ends[stream].seq + 1}") for stream in streams)))
+        documents = dict(zip(keys, found, strict=False))
+        if view.confirm(documents):
+            for key, document in documents.items():
+                view.take(key, document)
+            newer = any(document is not None and view.is_newer(document) for document in documents.values())
+            view.current = bool(streams) and not newer and not any(found[len(keys) :])
+            return
+        if not view.heads:
+            return  # all is forgotten: what is missing will be asked for again
 
 
 def _look(view: View, request: Query | Sums | LogQuery) -> Steps[None]:
@@ -405,6 +546,7 @@ def _read_heads(view: View, streams: Sequence[str]) -> Steps[None]:
 
 def _route(view: View, projects: Sequence[str]) -> Steps[None]:
     """Find out which tenant each project belongs to: its record says so for ever, else the claim does."""
+    view.recall_routes(projects)
     unknown = [project for project in dict.fromkeys(projects) if project not in view.routes]
     if not unknown:
         return
@@ -507,6 +649,9 @@ def _settled(view: View, question: Callable[[Reader], T], permitted: entries.Per
             continue
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is told once it is known to be true
             refusal = error  # it may come from records of different moments; what the whole log says, counts
+        if view.recalled_routes:
+            yield from _read_records(view, view.unconfirmed())
+            continue
         if not view.current and (yield from _walk(view, permitted)):
             continue
         if refusal is not None:
@@ -514,33 +659,41 @@ def _settled(view: View, question: Callable[[Reader], T], permitted: entries.Per
         return answer
 
 
-def read(question: Callable[[Reader], T], permitted: entries.Permitted) -> Steps[T]:
+def read(question: Callable[[Reader], T], permitted: entries.Permitted, memory: Memory | None = None) -> Steps[T]:
     """Answer a question without writing anything."""
-    return (yield from _settled(View(), question, permitted))
+    view = View(memory)
+    answer = yield from _settled(view, question, permitted)
+    view.memory.keep(view)
+    return answer
 
 
 def write(
-    decide: Callable[[Reader], Decision], permitted: entries.Permitted, jitter: Callable[[], float]
+    decide: Callable[[Reader], Decision],
+    permitted: entries.Permitted,
+    jitter: Callable[[], float],
+    memory: Memory | None = None,
 ) -> Steps[Decision]:
     """Decide and commit: whole or not at all, at the end of the stream's log, as often as others are first."""
-    view = View()
+    view = View(memory)
     attempt = 0
     while True:
         decision = yield from _settled(view, decide, permitted)
+        view.memory.keep(view)
         draft = decision.draft
         if draft is None:
             return decision
         if (yield Clock()) <= 0:
             raise BusyError("others were writing to these books all the time; nothing was changed, try again.")
         if draft.claim is not None and not (yield from _claim(draft.claim)):
-            view = View()
+            view = View(memory)
             continue
-        entry, _ = entries.seal(draft, view.end(draft.stream))
+        entry, changes = entries.seal(draft, view.end(draft.stream))
         flaw = entries.unfit(entry, permitted)
         assert not flaw, flaw
-        if (yield from _commit(entry)):
+        if (yield from _commit(entry, entries.document_text(entry, changes))):
             view.lay_over(entry)
-            yield from _finish(view, draft.stream)
+            if not _is_left(view, draft.stream):
+                yield from _finish(view, draft.stream)
             return decision
         attempt += 1
         yield Sleep(jitter() * min(2**attempt, 32) / 1000)
@@ -563,16 +716,28 @@ def _claim(claim: Claim) -> Steps[bool]:
     return bool(status == CREATED)
 
 
-def _commit(entry: Entry) -> Steps[bool]:
+def _is_left(view: View, stream: str) -> bool:
+    """Tell whether the records of the last entry are left to the driver: not where others' entries come before it."""
+    memory = view.memory
+    waiting = memory.waiting.get(stream, [])
+    *before, own = view.later[stream]
+    known = [memory.heads.get(stream, EMPTY_HEAD), *(one.end for one in waiting)]
+    if not memory.defers or [view.heads[stream], *(one.end for one in before)] != known:
+        return False
+    memory.waiting[stream] = [*waiting, own]
+    return True
+
+
+def _commit(entry: Entry, text: str) -> Steps[bool]:
     """Create the entry; tell whether it is in the log. After a time-out the same create is sent until it is settled."""
-    document = entries.to_document(entry)
-    status = yield Create(LOG, entry.id, document)
+    wish = Create(LOG, entry.id, entry, text)
+    status = yield wish
     if status == CREATED:
         return True
     if status == DENIED:
         raise DeniedError("these credentials may not write to the log; nothing was changed.")
     try:
-        return (yield from _settle(entry, document, status))
+        return (yield from _settle(wish, status))
     except DcaError:
         raise OutcomeUnknownError(
             f"the store did not say in time whether entry {entry.seq} of stream {entry.stream} was written; "
@@ -583,19 +748,19 @@ def _commit(entry: Entry) -> Steps[bool]:
         ) from None
 
 
-def _settle(entry: Entry, document: dict[str, Any], status: str) -> Steps[bool]:
+def _settle(wish: Create, status: str) -> Steps[bool]:
     """Find out what became of a create that did not simply succeed; an error says that it cannot be told."""
     while status == TIMED_OUT:
         if (yield Clock()) <= 0:
             raise BusyError("no answer.")
         yield Sleep(YOUNG_SECONDS)
-        status = yield Create(LOG, entry.id, document)
+        status = yield wish
     if status == CREATED:
         return True
     if status == DENIED:
         raise DeniedError("no more.")
-    (found,) = yield Get(((LOG, entry.id),))
-    return found is not None and found.record.get("commit") == entry.commit
+    (found,) = yield Get(((LOG, wish.id),))
+    return found is not None and found.record.get("commit") == wish.document.commit
 
 
 def _came_through(view: View, draft: Draft, permitted: entries.Permitted) -> Steps[bool]:
@@ -647,8 +812,18 @@ def _finish(view: View, stream: str) -> Steps[None]:
         reached = view.heads[stream]
         if others:
             reached = yield from _help(stream, reached, others)
-        if complete and reached.seq >= own.end.seq - 1:
-            yield from _move_head(stream, own)
+        if complete and reached.seq >= own.end.seq - 1 and (yield from _move_head(stream, own)):
+            view.memory.reach(stream, own.end)
+
+
+def carry_out(left: Later) -> Steps[bool]:
+    """Write the records of an entry that was left; tell whether every one of them is there now."""
+    return (yield from _carry_out(left.entry))
+
+
+def move_head(stream: str, last: Later) -> Steps[bool]:
+    """Move the head to the last of the entries that were left, once all of them are carried out."""
+    return (yield from _move_head(stream, last))
 
 
 def _help(stream: str, reached: Head, others: Sequence[Later]) -> Steps[Head]:
@@ -672,12 +847,14 @@ def _help(stream: str, reached: Head, others: Sequence[Later]) -> Steps[Head]:
     return reached
 
 
-def _move_head(stream: str, last: Later) -> Steps[None]:
+def _move_head(stream: str, last: Later) -> Steps[bool]:
+    """Write the document that carries the head; tell whether it is there, or a newer one."""
     kind, record_id = head_key(stream)
     record = last.head_record
     if record is None:
-        return  # only void entries so far: there is no record to carry the head
-    yield Write((Item(kind, record_id, record, last.end.seq, last.end),))
+        return False  # only void entries so far: there is no record to carry the head
+    (status,) = yield Write((Item(kind, record_id, record, last.end.seq, last.end),))
+    return status in (DONE, EXISTS)
 
 
 def newest_first(found: Sequence[Entry]) -> list[Entry]:

@@ -365,13 +365,16 @@ def pay_or_found(commit: str, tenant: str) -> Decide:
     return decide
 
 
-def figures(tenant: str) -> Question:
-    """Ask for a tenant's figures and nothing else."""
+def figures(tenant: str, *projects: str) -> Question:
+    """Ask for the figures of a tenant and its projects and nothing else."""
 
     def question(reader: Reader) -> Any:
-        (account,) = reader.get(TENANT, [tenant])
+        if projects:
+            reader.route(projects)
+            reader.need([(TENANT, tenant), *((PROJECT, project) for project in projects)])
         stream = tenant_stream(tenant)
-        return ((stream, reader.end(stream).seq),), account
+        accounts = reader.get(TENANT, [tenant]), reader.get(PROJECT, projects)
+        return ((stream, reader.end(stream).seq),), accounts
 
     return question
 

@@ -21,6 +21,7 @@ from dca.store.protocol import (
     Create,
     Found,
     Get,
+    Memory,
     Search,
     Sleep,
     View,
@@ -32,10 +33,10 @@ from dca.store.schema import CLAIM, KINDS, LOG, PROJECT
 from tests.protocol import commands
 from tests.protocol.explore import Luck
 from tests.protocol.forgery import books, forger, forgeries
-from tests.protocol.stage import Stage, acme, adder, founder, reader, writer
+from tests.protocol.stage import Stage, acme, adder, founder, lasting, reader, writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from dca.store.port import Entry
     from dca.store.protocol import Later, Missing
@@ -149,6 +150,18 @@ def two_crashes_and_a_reader() -> None:
     stage.explore(reader("r", commands.figures("acme")))
 
 
+def three_commands_and_failures() -> None:
+    """A process does three things one after the other, and two documents are not written."""
+    decides = [(name, commands.charge(name, project, 5)) for name, project in (("a0", "p"), ("a1", "q"), ("a2", "p"))]
+    acme().explore(lasting(*decides), luck=Luck(failures=2))
+
+
+def a_reader_of_figures() -> None:
+    """A reader reads a tenant and its project by their names while somebody charges, the last document first."""
+    actors = writer("a", commands.charge("a", "p", 5)), reader("r", commands.figures("acme", "p"))
+    acme().explore(*actors, backwards=True)
+
+
 # -- what is put in the place of what ----------------------------------------------------------------------------
 
 
@@ -243,9 +256,9 @@ def newer_is_not_there(entry: Entry | None) -> Steps:
     return all(status in (DONE, EXISTS) for status in done)
 
 
-def lost_is_lost(entry: Entry) -> Steps:
+def lost_is_lost(entry: Entry, text: str) -> Steps:
     """Take an answer that did not come, or a place that is taken, for somebody else's success."""
-    return (yield Create(LOG, entry.id, entries.to_document(entry))) == CREATED
+    return (yield Create(LOG, entry.id, entry, text)) == CREATED
 
 
 def finds_nothing_of_its_own(view: View, _: Any, permitted: entries.Permitted) -> Steps:
@@ -254,14 +267,14 @@ def finds_nothing_of_its_own(view: View, _: Any, permitted: entries.Permitted) -
     return False
 
 
-def decides_once(decide: Callable[[Any], Any], permitted: entries.Permitted, _: Any) -> Steps:
+def decides_once(decide: Callable[[Any], Any], permitted: entries.Permitted, *_: Any) -> Steps:
     """Write what was decided at the next place there is, without deciding again."""
     view = View()
     decision = yield from protocol._settled(view, decide, permitted)
     while True:
         yield Clock()
-        entry, _ = entries.seal(decision.draft, view.end(decision.draft.stream))
-        if (yield from protocol._commit(entry)):
+        entry, changes = entries.seal(decision.draft, view.end(decision.draft.stream))
+        if (yield from protocol._commit(entry, entries.document_text(entry, changes))):
             view.lay_over(entry)
             yield from protocol._finish(view, decision.draft.stream)
             return decision
@@ -456,6 +469,35 @@ def head_with_old_figures(stream: str, last: Later) -> Steps:
         yield Write((protocol.Item(*key, record, last.end.seq, last.end),))
 
 
+class TakesNewerForOld(View):
+    """A view that takes a record of a later entry for one of those it knows."""
+
+    def is_newer(self, found: Found) -> bool:
+        """Believe the log, which was read before, or after."""
+        del found
+        return False
+
+
+class Believes(View):
+    """A view that does not hold what it remembers against what it reads."""
+
+    def confirm(self, documents: Mapping[protocol.Key, Found | None]) -> bool:
+        """Take everything in."""
+        self.documents.update({head_key(stream): documents[head_key(stream)] for stream in self.recalled})
+        self.recalled.clear()
+        self.recalled_routes.clear()
+        return True
+
+
+class KeepsEnds(Memory):
+    """A memory that takes the end of the log for the head."""
+
+    def keep(self, view: View) -> None:
+        """Remember the ends of streams in place of their heads."""
+        for stream, end in view.ends.items():
+            self.reach(stream, end)
+
+
 def unreachable() -> None:
     """Two writers charge, and the store cannot be reached once."""
     may_hear = ("unreachable", "outcome_unknown")
@@ -508,5 +550,9 @@ MUTANTS: dict[str, Mutant] = {
     "what was read under another tenant is kept": Mutant({"View": KeepsDocuments}, a_name_given_away),
     "what is another tenant's is taken in": Mutant({"View": TakesAnything}, a_charge_of_a_name_given_away),
     "an older claim counts": Mutant({"View": FollowsTheLastClaim}, a_name_that_went_on),
+    "a record is newer than the log that was read with it": Mutant({"View": TakesNewerForOld}, a_reader_of_figures),
+    "the end of the log is remembered as its head": Mutant(
+        {"Memory": KeepsEnds, "View": Believes}, three_commands_and_failures
+    ),
     "a failure after the commit is told": Mutant({"_finish": fails_after_the_commit}, unreachable),
 }

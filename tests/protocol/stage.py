@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from dca.core.model import GLOBAL_STREAM, Claim, tenant_stream
 from dca.store import protocol
-from dca.store.schema import SITE
+from dca.store.entry import from_document
+from dca.store.port import Decision
+from dca.store.protocol import Get, Later, Memory
+from dca.store.schema import LOG, SITE, TENANT
 from tests.protocol import commands
 from tests.protocol.cast import Actor
 from tests.protocol.commands import PERMITTED
@@ -17,7 +21,7 @@ from tests.protocol.world import Shelf
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from dca.store.port import Decision, Reader
+    from dca.store.port import Reader
     from tests.protocol.commands import Decide
     from tests.protocol.world import World
 
@@ -39,6 +43,44 @@ def writer(name: str, decide: Decide, *, denied: Sequence[str] = (), may_hear: S
     return Actor(name, lambda: written(decide), {name: decide}, denied=frozenset(denied), may_hear=frozenset(may_hear))
 
 
+def lasting(*decides: tuple[str, Decide], memory: Memory | None = None) -> Actor:
+    """Return a writer of several commands in one process, which remembers what it read and wrote."""
+
+    def steps() -> Generator[Any, Any, Decision]:
+        remembered = deepcopy(memory) if memory is not None else protocol.Memory()
+        for _, decide in decides:
+            decision = yield from protocol.write(decide, PERMITTED, no_jitter, remembered)
+        return decision
+
+    return Actor(decides[-1][0], steps, dict(decides))
+
+
+def deferrer(*decides: tuple[str, Decide]) -> Actor:
+    """Return the same where others of the process write the records of its entries."""
+    memory = protocol.Memory()
+    memory.defers = True
+    return lasting(*decides, memory=memory)
+
+
+def worker(name: str, stream: str, seq: int, entries: int, author: str = "a") -> Actor:
+    """Return one who writes the records of an author's entries from a sequence on, once they are in the log."""
+
+    def steps() -> Generator[Any, Any, Decision]:
+        for number in range(seq, seq + entries):
+            (found,) = yield Get(((LOG, f"{stream}:{number}"),))
+            if found is None or not found.record["commit"].startswith(author):
+                break
+            entry = from_document(found.record)
+            (head_record,) = (change.record for change in entry.changes if change.kind == TENANT)
+            left = Later(entry.head, entry, head_record)
+            if not (yield from protocol.carry_out(left)):
+                break
+            yield from protocol.move_head(stream, left)
+        return Decision(None, None)
+
+    return Actor(name, steps, {name: lambda _: Decision(None, None)})
+
+
 def founder(name: str, tenant: str, *further: tuple[str, Decide]) -> Actor:
     """Return a writer that adds a tenant and then does more, one command after the other."""
     decides = [(f"{name}-founds", commands.add_tenant(f"{name}-founds", tenant)), *further]
@@ -51,11 +93,13 @@ def founder(name: str, tenant: str, *further: tuple[str, Decide]) -> Actor:
     return Actor(name, steps, dict(decides))
 
 
-def reader(name: str, question: Callable[[Reader], Any], *, may_hear: Sequence[str] = ()) -> Actor:
-    """Return a reader of one question."""
+def reader(
+    name: str, question: Callable[[Reader], Any], *, may_hear: Sequence[str] = (), memory: Memory | None = None
+) -> Actor:
+    """Return a reader of one question, who may remember something."""
     return Actor(
         name,
-        lambda: protocol.read(question, PERMITTED),
+        lambda: protocol.read(question, PERMITTED, deepcopy(memory)),
         question=question,
         may_crash=False,
         may_hear=frozenset(may_hear),
@@ -124,6 +168,13 @@ class Stage:
     def next_seq(self, stream: str) -> int:
         """Return the sequence of the next entry of a stream."""
         return len(self.shelf.log(self.judge.first, stream)) + 1
+
+    def memory(self, question: Callable[[Reader], Any]) -> Memory:
+        """Return what a process remembers that asks a question before all that is explored."""
+        memory = protocol.Memory()
+        asker = Actor("asker", lambda: protocol.read(question, PERMITTED, memory), question=question)
+        alone(self.judge, self.judge.first, asker)
+        return memory
 
     def before(self, actor: Actor, *, writes: int) -> None:
         """Let somebody have written so many documents and crashed, before all that is explored."""

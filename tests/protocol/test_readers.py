@@ -9,11 +9,14 @@ from tests.protocol.explore import Luck
 from tests.protocol.stage import acme, founder, reader, writer
 
 BALANCES = commands.balances("acme", "p", "q")
+FIGURES = commands.figures("acme", "p")
 CHARGED = ("seed-charge", commands.charge("seed-charge", "p", 3))
 
 
 @pytest.mark.parametrize("backwards", [False, True], ids=["forwards", "backwards"])
-@pytest.mark.parametrize("question", [BALANCES, commands.everything("t:acme")], ids=["balances", "everything"])
+@pytest.mark.parametrize(
+    "question", [BALANCES, FIGURES, commands.everything("t:acme")], ids=["balances", "figures", "everything"]
+)
 def test_a_reader_beside_a_writer(question: commands.Question, *, backwards: bool) -> None:
     """Balance, sums and search agree with each other and with the log, while somebody writes, or crashes."""
     charge = commands.charge("a", "p", 5, "j1", key="k")

@@ -3,8 +3,8 @@
 from typing import Any, NamedTuple
 
 from dca.core.model import SITE_ID
-from dca.store.entry import canonical
-from dca.store.port import LogQuery, Query, Sum, Sums, select, total
+from dca.store.entry import canonical, to_document
+from dca.store.port import Entry, LogQuery, Query, Sum, Sums, select, total
 from dca.store.protocol import CREATED, DONE, EXISTS, Create, Found, Item, Key, Search, Streams, head_key
 from dca.store.schema import LOG, SITE, TENANT
 
@@ -52,7 +52,9 @@ class Shelf:
         """Return what a create or a put wants to do."""
         position = self.position((wish.kind, wish.id))
         if isinstance(wish, Create):
-            return Effect(position, self.number(Found(wish.document, 1)), 0)
+            document = to_document(wish.document) if isinstance(wish.document, Entry) else wish.document
+            assert not wish.text or wish.text == canonical(document), wish
+            return Effect(position, self.number(Found(document, 1)), 0)
         if wish.version == 0:
             return Effect(position, self.number(Found(wish.record, 1)), 0)
         content = Found(wish.record, wish.version, wish.head) if wish.head else Found(wish.record, wish.version)
