@@ -167,18 +167,18 @@ COMMANDS: tuple[Command, ...] = (
         f"{_PERIOD} {_PAGE}", "log.show", (SITE, LOG), (), OWN, "GET /log", rows="log.rows",
     ),
     Command(
-        "log verify", "[--file=<backup>]", "verify.verify",
-        _ALL, (), GLOBAL, "GET /log/verify", session=True,
-    ),
-    Command(
-        "doctor", "", "doctor.examine", (SITE, HOLD, LOG), (), GLOBAL, "GET /doctor", rows="doctor.rows", session=True,
-    ),
-    Command(
         "log show",
         "(--stream=<stream> --seq=<n> | --commit=<id> | --as-of=<time> [--kind=<kind>] [--tenant=<name>] "
         f"[--project=<name>] {_PAGE})", "history.show",
         (SITE, RATE, *_MONEY, ASSOCIATION, HOLD, PAYMENT, TRANSACTION, LOG), (), OWN, "GET /log/show",
         rows="history.rows", session=True,
+    ),
+    Command(
+        "log verify", "[--file=<backup>]", "verify.verify",
+        _ALL, (), GLOBAL, "GET /log/verify", session=True,
+    ),
+    Command(
+        "doctor", "", "doctor.examine", (SITE, HOLD, LOG), (), GLOBAL, "GET /doctor", rows="doctor.rows", session=True,
     ),
     Command(
         "backup", "[--overwrite] FILE", "backup.make", _ALL, (), GLOBAL, "POST /backups", rows="backup.rows", session=True,

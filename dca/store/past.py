@@ -5,7 +5,7 @@ of each stream. The later ones are read backwards from the end; what a record wa
 it, is what it was. How many of them there are is what an answer costs, and it keeps no more than it may have to show.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from dca.core.errors import DamagedError
@@ -140,13 +140,13 @@ class Past:
             try:
                 return self.store.read(lambda present: question(_PastReader(self, present)))
             except Behind as behind:
-                for stream, end in behind.ends.items():
-                    self.take_back(stream, end)
+                self.take_back(behind.ends)
 
-    def take_back(self, stream: str, end: Head) -> None:
-        """Take a stream back from its present end, or from there to where it was taken back from before."""
+    def take_back(self, ends: Mapping[str, Head]) -> None:
+        """Take streams back from their present ends, or from there to where they were taken back from before."""
         with self.store.archive() as archive:
-            self.streams[stream] = self._unwound(archive.documents, stream, end)
+            for stream, end in ends.items():
+                self.streams[stream] = self._unwound(archive.documents, stream, end)
 
     def _unwound(self, documents: Documents, stream: str, end: Head) -> Unwound:
         known = self.streams.get(stream)
@@ -258,14 +258,11 @@ class _PastReader:
         """Return streams taken back; one that went on meanwhile by the little that it went."""
         ends = {stream: self._present.end(stream) for stream in streams}
         known = self._past.streams
-        behind = {}
-        for stream, end in ends.items():
-            if end.time <= self._moment:
-                known[stream] = Unwound(end, end, {})
-            elif stream not in known:
-                behind[stream] = end
-            elif known[stream].end != end:
-                self._past.take_back(stream, end)
+        known.update((stream, Unwound(end, end, {})) for stream, end in ends.items() if end.time <= self._moment)
+        behind = {stream: end for stream, end in ends.items() if stream not in known}
         if behind:
             raise Behind(behind)
+        further = {stream: end for stream, end in ends.items() if known[stream].end != end}
+        if further:
+            self._past.take_back(further)
         return [known[stream] for stream in streams]
