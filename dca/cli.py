@@ -230,7 +230,8 @@ def _unknown(plain: Sequence[str]) -> "DcaError":
         return UsageError(f"there is no command {shown(tried)}; did you mean dca {close[0]}?")
     if group:
         return UsageError(
-            f"there is no command {shown(tried)}; there are {', '.join('dca ' + words for words in group)}."
+            f"there is no command {shown(tried)}; there {'is' if len(group) == 1 else 'are'} "
+            f"{', '.join('dca ' + words for words in group)}."
         )
     return UsageError(f"there is no command {shown(tried)}; dca help shows them all.")
 

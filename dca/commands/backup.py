@@ -81,7 +81,7 @@ def restore(session: Session, file: FileName) -> dict[str, Any]:
     interrupted, run it again. Books that hold anything are refused. One more entry, by you, declares what was brought.
     """
     path = _file(file)
-    _refuse_used(session.store, session.place)
+    _refuse_used(session.store, session.place, "another store, or destroy them: dca setup --wipe")
     start, end = export.whole(path)
     if not session.dry_run:
         source = f"the backup of {start.store} of {clock.iso(start.time)}, sha256 {end.sha256}"
@@ -91,12 +91,10 @@ def restore(session: Session, file: FileName) -> dict[str, Any]:
     return {"restored": {"file": str(path), "to": session.place, **_told(start, end)}}
 
 
-def _refuse_used(store: Store, place: str) -> None:
+def _refuse_used(store: Store, place: str, remedy: str) -> None:
     """Refuse books that hold an entry before a large file is read."""
     if store.preview(lambda reader: reader.log(LogQuery(limit=1))):
-        raise RefusedError(
-            f"there are books in {place} already; name another store, or destroy them: dca setup --wipe."
-        )
+        raise RefusedError(f"there are books in {place} already; name {remedy}.")
 
 
 def _bringing(session: Session, command: str, source: str, heads: Mapping[str, Head]) -> declaration.Bringing:
@@ -122,7 +120,7 @@ def copy(session: Session, to: Text, to_config: FileName | None = None) -> dict[
     with session.other(to, to_config or "") as (target, place), session.store.archive() as archive:
         if place == session.place:
             raise UsageError(f"{place} is the store to copy from; name another one with --to.")
-        _refuse_used(target, place)
+        _refuse_used(target, place, "another store with --to")
         ends = transfer.bounds(archive)
         heads = {name: Head(bound.seq, bound.head, 0) for name, bound in ends.items()}
         if not session.dry_run:

@@ -232,9 +232,7 @@ class _Site(Indices):
         self._ask("POST", f"/{listed}/_refresh")
         if self._ask("GET", f"/{listed}/_count")["count"]:
             under = f" under the prefix {self._prefix}" if self._prefix else ""
-            raise RefusedError(
-                f"there are books at {self._host} already{under}; name another store, or destroy them: dca setup --wipe."
-            )
+            raise RefusedError(f"there are books at {self._host} already{under}; name another store.")
 
     def _destroy(self, indices: Sequence[str]) -> None:
         if indices:

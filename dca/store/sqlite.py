@@ -233,9 +233,7 @@ class SqliteStore:
                 upgrade(connection)
                 builder = SqliteBuilder(connection)
                 if not builder.is_empty():
-                    raise RefusedError(
-                        f"there are books in {self.path} already; name another store, or destroy them: dca setup --wipe."
-                    )
+                    raise RefusedError(f"there are books in {self.path} already; name another store.")
                 yield builder
                 connection.execute("COMMIT")
 
