@@ -97,6 +97,13 @@ def _refuse_used(store: Store, place: str, remedy: str) -> None:
         raise RefusedError(f"there are books in {place} already; name {remedy}.")
 
 
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _bringing(session: Session, command: str, source: str, heads: Mapping[str, Head]) -> declaration.Bringing:
     return declaration.Bringing(
         actor=session.actor,
@@ -115,7 +122,9 @@ def copy(session: Session, to: Text, to_config: FileName | None = None) -> dict[
     Credentials for the other store stand in its address or, better, in the config file --to-config, never in that of this
     store. Others may go on writing here meanwhile; what they write after the copy began is not in it.
     """
-    if to_config is not None and not Path(to_config).is_file():
+    if not to:
+        raise UsageError("--to '' names no store; write sqlite:PATH or http(s)://host:port[/prefix].")
+    if to_config is not None and not _is_file(to_config):
         raise UsageError(f"--to-config {shown(to_config)} is no file; name a config with what the other store needs.")
     with session.other(to, to_config or "") as (target, place), session.store.archive() as archive:
         if place == session.place:
