@@ -16,7 +16,7 @@ from dca.core.errors import DamagedError, DcaError, RefusedError, UnreachableErr
 from dca.core.model import DEFAULT_SITE, GLOBAL_STREAM, SITE_ID
 from dca.store import elastic_search as searches
 from dca.store.elastic_door import CONFLICT, GOOD, MISSING, PASSING, PAUSE_SECONDS, PAUSE_SECONDS_MAX, Request
-from dca.store.elastic_setup import IF_THERE, Indices, is_being_filled
+from dca.store.elastic_setup import ALREADY_THERE, IF_THERE, Indices, is_being_filled
 from dca.store.indices import FILLING, HEAD_CARRIERS, NAMES, load
 from dca.store.port import EMPTY_HEAD, Head
 from dca.store.protocol import head_key, stream_of
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dca.store.elastic_door import Door
 
 BUILDING = "fill the books"
+ATTEMPTS = 3
 PAGE = 1_000
 BATCH_BYTES = 4_000_000
 BATCH_LINES = 2_000
@@ -188,6 +189,10 @@ class Construction:
             self._site().abandon(set(self._aliases.values()))
 
 
+class _TakenError(UnreachableError):
+    """An index that is to be made has come meanwhile."""
+
+
 class _Site(Indices):
     """Steps of a construction on the indices."""
 
@@ -204,6 +209,15 @@ class _Site(Indices):
 
     def begin(self, aliases: Mapping[str, str]) -> bool:
         """Make indices in the place of empty or unfinished ones; tell whether entries are to be stamped."""
+        for further in reversed(range(ATTEMPTS)):
+            try:
+                return self._begin_anew(aliases)
+            except _TakenError:  # the last requests of one that was killed are carried out after its end
+                if not further:
+                    raise
+        raise AssertionError
+
+    def _begin_anew(self, aliases: Mapping[str, str]) -> bool:
         signed, empty, begun = self.look()
         named = [(index, alias) for index, state in empty.items() for alias in state["aliases"]]
         self._change([{"remove": {"index": index, "alias": alias}} for index, alias in named])
@@ -223,7 +237,13 @@ class _Site(Indices):
         wanted = load(name)
         settings = {"index": {**wanted["settings"]["index"], "refresh_interval": "-1"}}
         body = {"settings": settings, "mappings": wanted["mappings"], "aliases": {alias: {}}}
-        self._ask("PUT", f"/{self.names[name]}", body)
+        request = Request(BUILDING, "PUT", f"/{self.names[name]}", body)
+        answer = self._reach(request)
+        if answer.kind == ALREADY_THERE:
+            raise _TakenError(
+                f"cannot {BUILDING}: somebody else has just begun to fill those at {self._host}; try again."
+            )
+        self._door.body_of(answer, request)
 
     def _refuse_used(self, indices: Iterable[str]) -> None:
         listed = ",".join(indices)
