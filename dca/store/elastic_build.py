@@ -15,9 +15,9 @@ from urllib.parse import quote
 from dca.core.errors import DamagedError, DcaError, RefusedError, UnreachableError
 from dca.core.model import DEFAULT_SITE, GLOBAL_STREAM, SITE_ID
 from dca.store import elastic_search as searches
-from dca.store.elastic_door import CONFLICT, GOOD, MISSING, PASSING, PAUSE_SECONDS, PAUSE_SECONDS_MAX, Request
+from dca.store.elastic_door import CONFLICT, FILLING, GOOD, MISSING, PASSING, PAUSE_SECONDS, PAUSE_SECONDS_MAX, Request
 from dca.store.elastic_setup import ALREADY_THERE, IF_THERE, Indices, is_being_filled
-from dca.store.indices import FILLING, HEAD_CARRIERS, NAMES, load
+from dca.store.indices import HEAD_CARRIERS, NAMES, load
 from dca.store.port import EMPTY_HEAD, Head
 from dca.store.protocol import head_key, stream_of
 from dca.store.schema import CLAIM, FIELD_TYPES, KINDS, LOG, SITE

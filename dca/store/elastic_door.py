@@ -31,6 +31,8 @@ LOOK_SECONDS = 5.0
 PAUSE_SECONDS = 0.05
 PAUSE_SECONDS_MAX = 1.0
 REASON_LENGTH_MAX = 300
+FILLING = "-filling-"
+"""Behind the alias of an index that is being filled with books from elsewhere, and before a name that nobody else has."""
 PREFIX = re.compile(r"(?:[a-z0-9][a-z0-9._-]{0,99})?", re.ASCII)
 
 GOOD = range(200, 300)
@@ -224,6 +226,11 @@ class Door:
     def _absence(self, error: DcaError, doing: str) -> DcaError:
         """Tell books of which something was lost from books that were never made."""
         try:
+            if self._are_being_filled(time.monotonic() + LOOK_SECONDS):
+                return NoBooksError(
+                    f"cannot {doing}: the books at {self.hosts} are being filled by dca restore or dca store copy; wait for "
+                    "it, or run it again if it was stopped."
+                )
             in_use, lost = self.lost(time.monotonic() + LOOK_SECONDS)
         except DcaError:
             return error
@@ -235,6 +242,11 @@ class Door:
                 "run dca setup, which gives it back or says why not."
             )
         return error
+
+    def _are_being_filled(self, until: float) -> bool:
+        indices = ",".join(index_of(self.address.prefix, name) for name in (*KINDS, LOG))
+        request = Request("look at the indices", "GET", f"/{indices}?ignore_unavailable=true&filter_path=*.aliases")
+        return any(FILLING in alias for state in self.ask(request, until=until).values() for alias in state["aliases"])
 
     def lost(self, until: float) -> tuple[bool, list[str]]:
         """Tell whether any index of these books has documents, and which, by kind and name, are missing then."""

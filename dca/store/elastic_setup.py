@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from dca.core.errors import DamagedError, RefusedError, UnreachableError
-from dca.store.elastic_door import MISSING, Request, index_of, loss
-from dca.store.indices import FILLING, NAMES, load
+from dca.store.elastic_door import FILLING, MISSING, Request, index_of, loss
+from dca.store.indices import NAMES, load
 from dca.store.schema import LOG, VERSION
 
 if TYPE_CHECKING:

@@ -8,8 +8,6 @@ from dca.store.schema import FIELD_TYPES, KINDS, LOG, SITE, TENANT, VERSION
 
 NAMES: tuple[str, ...] = (*KINDS, LOG)
 """What the indices are called, behind the prefix."""
-FILLING = "-filling-"
-"""Behind the alias of an index that is being filled with books from elsewhere, and before a name that nobody else has."""
 HEAD_CARRIERS = (TENANT, SITE)
 """Kinds whose documents carry the head of a stream beside the record."""
 
