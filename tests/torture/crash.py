@@ -22,7 +22,7 @@ from tests.model.history import portions
 from tests.model.invariants import books_of
 from tests.model.side import Memory, Outcome, Side
 from tests.model.workload import Manner, Workload
-from tests.torture.site import SQLITE
+from tests.torture.site import SQLITE, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,8 @@ ASKED = 0.2
 FATED, FATED_AGAIN = 0.8, 0.3
 CHECKED_AGAIN = 0.2
 """How often the books are looked at once more when a command that was killed has been sent again, not only at the end."""
+VERIFIED = 0.3
+"""How often `dca log verify` is asked after a kill, beside the tests' own look at the whole books."""
 FIRST_AT_MAX = 30
 MOMENT_MAX = {SQLITE: 30_000}
 DISTANT_MOMENT_MAX = 300_000
@@ -127,13 +129,8 @@ class _Round:
             except AssertionError as wrong:
                 raise AssertionError("\n".join([str(wrong), "after:", *self.lines])) from wrong
         figures_agree(standing_of(whole_books(self.shell)), standing_of(books_of(self.memory)), "at the end")
-        self.verify()
+        verify(self.shell, self.figures, self.store)
         self.figures.add(f"{self.store}: rounds with kills")
-
-    def verify(self) -> None:
-        """Let dca itself say that the books are whole."""
-        if "log verify" in BY_WORDS:
-            self.shell.ok("log", "verify")
 
     def step(self, step: Step, number: int, now: int) -> None:
         """Run a step in memory and, as often as it is killed, in a process."""
@@ -154,6 +151,8 @@ class _Round:
                 self.figures.place(f"{self.store}: places of kills", (step.words, fate.operation, fate.at))
             self.lines.append(f"  ended at {fate.operation} {fate.at}: {ended.out}")
             here = standing_of(whole_books(self.shell))
+            if self.chance.random() < VERIFIED:
+                verify(self.shell, self.figures, self.store)
             _in_between(here, before, after, several=BY_WORDS[step.words].session)
         self._agree(step, ended, outcome, again=bool(killed))
         if killed and self.chance.random() < CHECKED_AGAIN:

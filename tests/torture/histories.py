@@ -1,4 +1,4 @@
-"""Random histories without kills, as in `make test`, on Elasticsearch at their full length as well."""
+"""Random histories without kills, as in `make test`, on Elasticsearch now and then at their full length as well."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from tests.torture.site import Site
 
 AT_ONCE = {SQLITE: 50}
-DISTANT_AT_ONCE = 3
+DISTANT_AT_ONCE = 5
+DISTANT_LENGTH = 40
 SEEDS_APART = 1_000
 
 
@@ -22,6 +23,7 @@ def histories(store: str, seed: int, site: Site, figures: Figures) -> None:
     with site.folder() as folder:
         hall = Hall(folder, sqlite_sides(folder) if store == SQLITE else distant_sides(*site.servers))
         for number in range(AT_ONCE.get(store, DISTANT_AT_ONCE)):
+            hall.length = DISTANT_LENGTH if number and store != SQLITE else None
             report = hall.report_of(seed * SEEDS_APART + number)
             assert not report, report
             figures.add(f"{store}: random histories")

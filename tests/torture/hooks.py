@@ -16,13 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import TYPE_CHECKING
 
-from dca.commands.table import BY_WORDS
 from tests.concurrency.ledgers import distant_shell, whole_books
 from tests.elastic.proxy import proxy
 from tests.hooks.captured import COLUMNS
 from tests.hooks.captured import run as captured
 from tests.hooks.site import Site as HookSite
-from tests.torture.site import ELASTICSEARCH, SQLITE
+from tests.torture.site import ELASTICSEARCH, SQLITE, verify
 from tests.torture.trouble import Weather, config_of
 
 if TYPE_CHECKING:
@@ -128,6 +127,7 @@ def _run(place: HookSite, seed: int, jobs: int, figures: Figures, name: str) -> 
     booked = {one.job for one in whole_books(place.shell).records["transaction"].values()}
     _import_all(place)
     _each_once(place, jobs)
+    verify(place.shell, figures, name)
     figures.add(f"{name}: jobs", jobs)
     figures.add(f"{name}: hooks killed", killed)
     figures.add(f"{name}: calls that waited in the spool", kept)
@@ -172,8 +172,6 @@ def _each_once(place: HookSite, jobs: int) -> None:
     assert len({key.split("/")[1] for key in wanted}) == jobs
     left = [one for one in books.records["hold"].values() if one.state == "open"]
     assert not left, left
-    if "log verify" in BY_WORDS:
-        place.shell.ok("log", "verify")
 
 
 # -- a real Slurm ----------------------------------------------------------------------------------------------------

@@ -34,15 +34,15 @@ KINDS = {
     for kind in (
         Kind("crash-sqlite", 2, partial(crash, SQLITE)),
         Kind("crash-elasticsearch", 3, partial(crash, ELASTICSEARCH)),
-        Kind("lines-sqlite", 1, partial(lines, SQLITE)),
-        Kind("lines-elasticsearch", 1, partial(lines, ELASTICSEARCH)),
+        Kind("lines-sqlite", 0.5, partial(lines, SQLITE)),
+        Kind("lines-elasticsearch", 0.5, partial(lines, ELASTICSEARCH)),
         Kind("race-sqlite", 1, partial(race, SQLITE)),
         Kind("race-elasticsearch", 2, partial(race, ELASTICSEARCH)),
-        Kind("world", 1, world),
+        Kind("world", 0.5, world),
         Kind("hooks", 1, hooks.play),
-        Kind("proxy", 2, faulty),
+        Kind("proxy", 1, faulty),
         Kind("nodes", 3, nodes),
-        Kind("histories-sqlite", 2, partial(histories, SQLITE)),
-        Kind("histories-elasticsearch", 3, partial(histories, ELASTICSEARCH)),
+        Kind("histories-sqlite", 4, partial(histories, SQLITE)),
+        Kind("histories-elasticsearch", 5, partial(histories, ELASTICSEARCH)),
     )
 }

@@ -112,23 +112,23 @@ class _Round:
         self.figures.add(f"{self.store}: {'restores' if fill[0] == 'restore' else 'copies'}")
 
 
-def lines(store: str, seed: int, site: Site, figures_: Figures) -> None:
+def lines(store: str, seed: int, site: Site, figures_: Figures, *, jobs: int = JOBS) -> None:
     """Play one round."""
     with site.shell(store) as shell:
-        opened(shell, affordable=JOBS)
+        opened(shell, affordable=jobs)
         play = _Round(store, seed, site, shell, figures_)
-        jobs = [job_key(number) for number in range(1, JOBS + 1)]
+        keys = [job_key(number) for number in range(1, jobs + 1)]
         play.batch(
             "transaction",
             "reservebudget",
-            lines=[{"project": "p", "estimate": 1000, "job": job} for job in jobs],
+            lines=[{"project": "p", "estimate": 1000, "job": key} for key in keys],
             done=play.held,
         )
-        assert figures(shell).holds_open == JOBS
-        charges = [{"project": "p", "user": "anna", "jobtime": 500, "start": 1_700_000_000, "job": job} for job in jobs]
+        assert figures(shell).holds_open == jobs
+        charges = [{"project": "p", "user": "anna", "jobtime": 500, "start": 1_700_000_000, "job": key} for key in keys]
         play.batch("transaction", "charge", lines=charges, done=play.charged)
         assert figures(shell).holds_open == 0
-        assert figures(shell).balance == 10 * JOBS + 9 - 5 * JOBS
+        assert figures(shell).balance == 10 * jobs + 9 - 5 * jobs
         file = shell.folder / "books.backup"
         play.backup(file)
         play.brought(shell.folder / "restored", ("restore", str(file)), lambda target: target)

@@ -16,7 +16,7 @@ from tests.concurrency.nursery import MOMENT, Ended, Fate, task
 from tests.model.side import Memory, Side
 from tests.model.steps import Step
 from tests.torture.checker import UNKNOWN, Event, check
-from tests.torture.site import SQLITE
+from tests.torture.site import SQLITE, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,8 +114,7 @@ def judge(shell: Shell, tenants: int, events: Sequence[Event], model: Side, figu
         own = [event for event in events if tenant_of(event.step) == number]
         log = books.log[tenant_stream(tenant_name(number))]
         figures.add(f"{name}: answers explained", check(own, log, model, shell.folder))
-    if "log verify" in BY_WORDS:
-        shell.ok("log", "verify")
+    verify(shell, figures, name)
 
 
 def _ask_for_outcomes(shell: Shell, events: Sequence[Event], figures: Figures, name: str) -> None:

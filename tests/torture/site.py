@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tests.elastic.server import BookServer
     from tests.elasticsearch_server.cluster import Cluster
+    from tests.torture.figures import Figures
 
 SQLITE, ELASTICSEARCH = "SQLite", "Elasticsearch"
 
@@ -81,3 +82,10 @@ class Site:
                 return
             self.servers[0].empty()
             yield distant_shell(folder, self.servers[0])
+
+
+def verify(shell: Shell, figures: Figures, name: str) -> None:
+    """Let dca itself say that the books are in order."""
+    answer = shell.ok("log", "verify")
+    assert answer["damage"] == [], answer
+    figures.add(f"{name}: dca log verify")

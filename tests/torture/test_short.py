@@ -12,8 +12,12 @@ import pytest
 
 from tests.torture.crash import crash
 from tests.torture.figures import Figures
+from tests.torture.hooks import hooks
+from tests.torture.lines import lines
 from tests.torture.race import Manner, race
 from tests.torture.site import ELASTICSEARCH, SQLITE
+from tests.torture.trouble import faulty
+from tests.torture.world import blocked, clocks, disks
 
 if TYPE_CHECKING:
     from tests.torture.site import Site
@@ -56,3 +60,39 @@ def test_the_history_of_many_writers_elasticsearch(seed: int, distant: Site, fig
     """On Elasticsearch, too."""
     race(ELASTICSEARCH, seed, distant, figures, Manner(writers=12, commands=3, tenants=2))
     assert figures.counts["Elasticsearch: answers explained"] > 12
+
+
+def test_lines_and_whole_books(near: Site, figures: Figures) -> None:
+    """Batches, backups, restores and copies that are killed on the way are taken up again."""
+    lines(SQLITE, SEEDS[1], near, figures, jobs=8)
+    assert figures.counts["SQLite: kills"] > 5
+
+
+def test_a_faulty_network(distant: Site, figures: Figures) -> None:
+    """Behind a proxy that loses, repeats and breaks off, writers get true answers."""
+    faulty(SEEDS[1], distant, figures, writers=8)
+    assert figures.counts["Elasticsearch behind a faulty proxy: answers explained"] > 8
+
+
+def test_slurm_hooks(near: Site, figures: Figures) -> None:
+    """Jobs whose hooks run at once, and are killed now and then, are charged once."""
+    hooks(SQLITE, SEEDS[1], near, figures, jobs=6)
+    assert figures.counts["hooks on SQLite: jobs"] == 6
+
+
+def test_disks(near: Site, figures: Figures) -> None:
+    """A full disk, and a file system that turns read-only, are said in a sentence, and nothing is lost."""
+    disks(SEEDS[1], near, figures)
+    if figures.notes:
+        pytest.skip(next(iter(figures.notes)))
+
+
+def test_blocked_indices(distant: Site, figures: Figures) -> None:
+    """Indices that Elasticsearch blocks, since its disks are full, are said in a sentence, and nothing is lost."""
+    blocked(distant, figures)
+
+
+@pytest.mark.parametrize("store", [SQLITE, ELASTICSEARCH])
+def test_clocks_set_back(store: str, distant: Site, figures: Figures) -> None:
+    """Time never goes back in the log, and a clock far behind is refused with both times."""
+    clocks(store, SEEDS[1], distant, figures)
