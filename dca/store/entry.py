@@ -261,4 +261,6 @@ def passed(end: Head, document: dict[str, Any]) -> Head:
 
 def passed_digest(end: Head, digested: str) -> Head:
     """Return the end of a stream after a void entry, given the digest of its document."""
-    return Head(end.seq + 1, sha256(f"void {end.hash} {digested}".encode()).hexdigest(), end.time)
+    return Head(
+        end.seq + 1, sha256(f"void {end.hash} {digested}".encode("utf-8", "surrogatepass")).hexdigest(), end.time
+    )

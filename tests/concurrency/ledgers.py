@@ -9,6 +9,7 @@ from dca.store.elastic import Address, ElasticStore
 from dca.store.sqlite import SqliteStore
 from tests.cli.shell import Shell
 from tests.model.invariants import Books, books_of, check
+from tests.verify.attacked import found, verified
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,10 +46,11 @@ def store_of(shell: Shell) -> Store:
 
 
 def whole_books(shell: Shell) -> Books:
-    """Return all that the books hold, after checking every invariant."""
+    """Return all that the books hold, after checking every invariant, and that verify finds them in order."""
     store = store_of(shell)
     try:
         books = books_of(store)
+        assert found(verified(store), but=()) == []
     finally:
         store.close()
     check(books)

@@ -21,6 +21,7 @@ from tests.model.oracle import BEHIND_MOST, Oracle
 from tests.model.side import Memory, Outcome, Side
 from tests.model.steps import Step
 from tests.model.workload import Manner, Workload
+from tests.verify.attacked import found, verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -316,6 +317,8 @@ class _Run:
             other = invariants.books_of(side.store)
             agree(f"log of memory and {side.name}", first.log, other.log)
             agree(f"records of memory and {side.name}", first.records, other.records)
+            if side.name != DISTANT or self.seed % 4 == 0:
+                agree(f"what verify finds in {side.name}", found(verified(side.store)), [])
         invariants.check(first)
         self._look_back()
 
