@@ -65,6 +65,20 @@ SETTINGS: tuple[Setting, ...] = (
         example="true",
         meaning="allow the SQLite file on a network file system (unsafe with several machines)",
     ),
+    Setting(
+        "checkpoint_key",
+        str,
+        "",
+        "/etc/dca/checkpoint.key",
+        "file with the private Ed25519 key (PEM or OpenSSH, no passphrase) that signs checkpoints",
+    ),
+    Setting(
+        "checkpoint_public_key",
+        str,
+        "",
+        "/etc/dca/checkpoint.key.pub",
+        "file with the public key that checkpoints are held against, where the private one is not at hand",
+    ),
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -85,6 +99,8 @@ class Settings(NamedTuple):
     source: str
     """File the settings came from, or an empty string."""
     warnings: tuple[str, ...] = ()
+    checkpoint_key: str = ""
+    checkpoint_public_key: str = ""
 
 
 def load(environment: Mapping[str, str]) -> Settings:

@@ -174,8 +174,12 @@ COMMANDS: tuple[Command, ...] = (
         rows="history.rows", session=True,
     ),
     Command(
-        "log verify", "[--file=<backup>]", "verify.verify",
+        "log verify", "[--file=<backup>] [--checkpoint=<file>] [--public-key=<file>]", "verify.verify",
         _ALL, (), GLOBAL, "GET /log/verify", session=True,
+    ),
+    Command(
+        "log checkpoint", "[--overwrite] FILE", "verify.checkpoint",
+        (TENANT, SITE, LOG), (), GLOBAL, "POST /log/checkpoints", session=True,
     ),
     Command(
         "doctor", "", "doctor.examine", (SITE, HOLD, LOG), (), GLOBAL, "GET /doctor", rows="doctor.rows", session=True,

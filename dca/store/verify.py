@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import chain, groupby
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dca.core.errors import DamagedError
 from dca.core.model import DEFAULT_SITE, GLOBAL_STREAM, TENANT_STREAM_PREFIX, Claim, tenant_stream
@@ -33,12 +33,6 @@ MUTABLE = tuple(kind for kind, of in RECORD_KINDS.items() if of.mutable and kind
 APPENDED = tuple(kind for kind, of in RECORD_KINDS.items() if not of.mutable)
 
 
-class Checkpoint(NamedTuple):
-    """Ends of streams as they were at some time."""
-
-    heads: Mapping[str, tuple[int, str]]
-
-
 class Source(Protocol):
     """Where examined entries come from."""
 
@@ -61,15 +55,17 @@ class Inline:
 class Verification:
     """One run over books."""
 
-    def __init__(self, archive: Archive | None, *, signed: bool, checkpoint: Checkpoint | None = None) -> None:
-        """Take the archive, if there is more than a log."""
+    def __init__(
+        self, archive: Archive | None, *, signed: bool, heads: Mapping[str, tuple[int, str]] | None = None
+    ) -> None:
+        """Take the archive, if there is more than a log, and the ends that a checkpoint names."""
         self.findings = Findings()
         self.counts: Counter[str] = Counter()
         self.ends: dict[str, Head] = {}
         self.states = States()
         self._archive = archive
         self._signed = signed
-        self._checkpoint = checkpoint.heads if checkpoint is not None else {}
+        self._checkpoint = heads or {}
         self._money: dict[str, Money] = {}
         self._present: Counter[str] = Counter()
         self._reported: set[tuple[str, str]] = set()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dca.commands.arguments import parameter
 from dca.commands.table import BY_WORDS, COMMANDS, Command, function, options_of
-from dca.store import export
+from dca.store import checkpoint, export
+from tests.cli import keys
 from tests.cli.shell import Shell
 
 if TYPE_CHECKING:
@@ -170,6 +171,8 @@ CALLS = (
     _call("restore", "good.backup"),
     _call("store copy", to="sqlite:copy.db", to_config="other.toml"),
     _call("log verify", file="good.backup"),
+    _call("log verify", checkpoint="good.checkpoint", public_key="good.key.pub"),
+    _call("log checkpoint", "new.checkpoint", overwrite=None),
     _call("bench", quick=None, only="one", jobs="100"),
     _call("config show"),
     _call("setup", names_="extended", timezone="UTC", cluster="alps"),
@@ -190,6 +193,10 @@ def put_files(folder: Path) -> None:
     for name, text in FILES.items():
         (folder / name).write_text(text, encoding="utf-8")
     (folder / "other.toml").touch()
+    (folder / "good.key").write_text(keys.PRIVATE, encoding="utf-8")
+    (folder / "good.key.pub").write_text(keys.PUBLIC, encoding="utf-8")
+    signed = checkpoint.Checkpoint(1, "nowhere", {}).signed(checkpoint.private_key(folder / "good.key"))
+    checkpoint.write(folder / "good.checkpoint", signed, overwrite=True)
     export.write(folder / "good.backup", export.Start(1, 1, "nowhere", signed=False), lambda _: None)
 
 

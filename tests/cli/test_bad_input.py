@@ -148,6 +148,8 @@ BY_OPTION = {
     ),
     "--cluster": ("", "two words", "naïve", "../x", "-x", "x" * 65, NO_UTF8, *CONTROL),
     "--names": ("", "wide", "STRICT", NO_UTF8, *CONTROL),
+    "--checkpoint": ("", ".", "nowhere/file", "missing", "x" * 300, "jobs.txt/x", "no\nfile", NO_UTF8),
+    "--public-key": ("", ".", "nowhere/file", "missing", "x" * 300, "jobs.txt", "good.key", "no\nfile", NO_UTF8),
     "--file": ("", ".", "nowhere/file", "missing", "x" * 300, "jobs.txt/x", "/proc/self/mem", "no\nfile", NO_UTF8),
     "--only": (",", "speed", "one,", "start_", "ONE", NO_UTF8, *CONTROL),
     "--rejects": ("", ".", "nowhere/file", "/", "jobs.txt", "./jobs.txt", "x" * 300),

@@ -50,8 +50,9 @@ ANSWERS = {
     "backup check": {"backup"},
     "restore": {"restored"},
     "store copy": {"copied"},
-    "log verify": {"streams", "entries", "changes", "records", "payments", "heads", "damage", "notes"},
     "bench": {"store", "program", "processors", "jobs", "rounds", "rows"},
+    "log verify": {"streams", "entries", "changes", "records", "payments", "heads", "damage", "notes", "checkpoint"},
+    "log checkpoint": {"checkpoint"},
     "config show": {"config"},
     "setup": {"store", "done", "site", "warning"},
 }  # fmt: skip

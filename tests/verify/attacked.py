@@ -12,7 +12,7 @@ from dca.commands.table import PERMITTED
 from dca.store import entry as entries
 from dca.store.schema import FIELD_TYPES, LOG
 from dca.store.scratch import RECORDS_MAX, States
-from dca.store.verify import Checkpoint, Inline, Verification
+from dca.store.verify import Inline, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -178,7 +178,7 @@ def verified(
 ) -> Verification:
     """Verify books; return what was found."""
     with store.archive() as archive:
-        verification = Verification(archive, signed=archive.signed, checkpoint=Checkpoint(heads) if heads else None)
+        verification = Verification(archive, signed=archive.signed, heads=heads)
         verification.states = States(records_max)
         verification.whole(Inline(archive, PERMITTED), lambda done, total: None)
     return verification
