@@ -181,9 +181,9 @@ def test_dry_run_changes_nothing(command: Command, books: Shell, model: Model) -
 @pytest.mark.parametrize("command", CHANGING, ids=lambda command: command.words)
 def test_dry_run_makes_no_books(command: Command, shell: Shell) -> None:
     """A dry run without books makes none."""
+    calls.put_files(shell.folder)
     for call in CALLS:
         if call.command == command:
-            calls.put_files(shell.folder)
             result = shell.run(*call.words(), "--dry-run")
             assert result.status in (0, 1) or command.words == "store copy", result
             assert not shell.file.exists()
