@@ -55,6 +55,8 @@ NETWORK_FILE_SYSTEMS = {
 _OPERATORS = {"eq": "=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _COLUMNS = {kind: ", ".join(f"[{name}]" for name in types) for kind, types in FIELD_TYPES.items()}
 """In brackets: a name in quotes that no column has is a text for SQLite, and damage would go unnoticed."""
+_TYPES = {kind: tuple(types.values()) for kind, types in FIELD_TYPES.items()}
+_LOG_TYPES = tuple(int if name in ("seq", "time", "schema") else str for name in LOG_FIELDS)
 _LOG_COLUMNS = ", ".join(f"[{name}]" for name in LOG_FIELDS)
 _LISTED_COLUMNS = _LOG_COLUMNS.replace("[changes]", "'[]'")
 _SELECT_ONE = {kind: f'SELECT {columns} FROM "{kind}" WHERE id = ?' for kind, columns in _COLUMNS.items()}
@@ -390,6 +392,8 @@ class SqliteStore:
             return UnreachableError(f"{self.path} cannot be opened: check its folder and your rights on it.")
         if code == sqlite3.SQLITE_NOTADB:
             return DamagedError(f"{self.path} is not a database; name the right file in DCA_STORE or the config.")
+        if "Could not decode to UTF-8" in reason:
+            return DamagedError(f"{self.path} is damaged (text that is none); restore it from a backup.")
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH):
             return DamagedError(f"{self.path} is damaged ({reason}); restore it from a backup.")
         if code == sqlite3.SQLITE_IOERR:
@@ -452,13 +456,26 @@ def _book(connection: sqlite3.Connection, draft: Draft, end: Head) -> Entry:
     return entry
 
 
+def _damaged(what: str) -> DamagedError:
+    return DamagedError(f"{what} holds what dca does not write there; restore the books from a backup.")
+
+
+def _made(kind: str, row: Sequence[Any]) -> Record:
+    """Make a record of a row; a damaged file has any value in any column."""
+    if tuple(map(type, row)) != _TYPES[kind]:
+        raise _damaged(f"a {kind}")
+    return KINDS[kind].record._make(row)
+
+
 def _entry(row: Sequence[Any]) -> Entry:
+    if tuple(map(type, row)) != _LOG_TYPES:
+        raise _damaged("an entry of the log")
     try:
-        projects, changes = json.loads(row[8]), json.loads(row[13])
+        projects, changes = tuple(map(str, json.loads(row[8]))), json.loads(row[13])
     except (ValueError, TypeError):
         raise DamagedError(f"entry {row[1]} of stream {row[0]} is damaged.") from None
     fields = dict(zip(LOG_FIELDS, row, strict=True))
-    return Entry(**{**fields, "projects": tuple(projects), "changes": parse_changes(changes)})
+    return Entry(**{**fields, "projects": projects, "changes": parse_changes(changes)})
 
 
 def _file_system(path: Path) -> str:
@@ -542,16 +559,16 @@ class _SqliteReader:
 
     def _look_up(self, kind: str, ids: Sequence[str]) -> None:
         """Read records that were not asked for before; each stays known as long as the transaction lasts."""
-        known, make = self._known[kind], KINDS[kind].record._make
+        known = self._known[kind]
         if len(ids) == 1:
             row = self._connection.execute(_SELECT_ONE[kind], ids).fetchone()
-            known[ids[0]] = make(row) if row else None
+            known[ids[0]] = _made(kind, row) if row else None
         else:
             known.update(dict.fromkeys(ids))
             for begin in range(0, len(ids), VARIABLES_MAX):
                 some = ids[begin : begin + VARIABLES_MAX]
                 sql = f'SELECT {_COLUMNS[kind]} FROM "{kind}" WHERE id IN ({", ".join("?" * len(some))})'
-                known.update((row[0], make(row)) for row in self._connection.execute(sql, some))
+                known.update((row[0], _made(kind, row)) for row in self._connection.execute(sql, some))
         if kind == SITE and known.get(SITE_ID) is None:
             known[SITE_ID] = DEFAULT_SITE
 
@@ -571,8 +588,7 @@ class _SqliteReader:
             f'SELECT {_COLUMNS[query.kind]} FROM "{query.kind}" WHERE {where} AND {page} '
             f"ORDER BY {_order(query.order)} LIMIT ?"
         )
-        record = KINDS[query.kind].record
-        return [record(*row) for row in self._connection.execute(sql, [*values, *page_values, query.limit])]
+        return [_made(query.kind, row) for row in self._connection.execute(sql, [*values, *page_values, query.limit])]
 
     def sums(self, request: Sums) -> list[Sum]:
         if not request.days:
@@ -589,7 +605,8 @@ class _SqliteReader:
     def _sums(self, request: Sums, day: str, source: str, values: list[Any]) -> list[Sum]:
         where, where_values = _conditions((Condition("stream", "eq", request.stream), *request.where))
         group = [f"[{name}]" for name in request.group]
-        added = ", ".join([*(f"sum([{name}])" for name in request.fields), "count(*)"])
+        every = " + ".join(f"[{name}]" for name in request.fields)  # a value that is missing makes no smaller sum
+        added = ", ".join([*(f"sum([{name}])" for name in request.fields), f"count({every})", "count(*)"])
         columns = ", ".join([day, *group, added])
         keys = ", ".join(str(number + 1) for number in range(len(group) + 1))
         table = source or f'"{request.kind}"'
@@ -600,8 +617,12 @@ class _SqliteReader:
             if "integer overflow" not in str(error):
                 raise
             return total(self.find(Query(request.kind, where=request.where, limit=-1)), request)
+        rows = [row for row in rows if row[-1]]
+        types = (int, *(FIELD_TYPES[request.kind][name] for name in request.group), *[int] * len(request.fields))
+        if any(tuple(map(type, row[:-2])) != types or row[-2] != row[-1] for row in rows):
+            raise _damaged(f"a {request.kind}")
         width = len(group)
-        return [Sum(row[0], tuple(row[1 : 1 + width]), tuple(row[1 + width : -1]), row[-1]) for row in rows if row[-1]]
+        return [Sum(row[0], tuple(row[1 : 1 + width]), tuple(row[1 + width : -2]), row[-1]) for row in rows]
 
     def log(self, query: LogQuery) -> list[Entry]:
         where, values = _conditions(query.where)
@@ -614,5 +635,7 @@ class _SqliteReader:
         end = self._ends.get(stream)
         if end is None:
             row = self._connection.execute("SELECT seq, hash, time FROM head WHERE stream = ?", (stream,)).fetchone()
+            if row and tuple(map(type, row)) != (int, str, int):
+                raise _damaged("the head of a stream")
             end = self._ends[stream] = Head(*row) if row else EMPTY_HEAD
         return end

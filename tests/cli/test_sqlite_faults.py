@@ -191,6 +191,50 @@ def test_changed_by_hand(how: str, books: Shell) -> None:
         told(books.run(*words))
 
 
+WRONG = ("NULL", "1.5", "X'ff00'", "CAST(X'ff00' AS TEXT)")
+LISTED = {
+    "tenant": ("list", "--all"),
+    "project": ("list", "--all"),
+    "association": ("list", "--all"),
+    "rate": ("rate", "get", "--history"),
+    "hold": ("transaction", "holds"),
+    "transaction": ("transaction", "list"),
+    "log": ("log", "list"),
+    "site": ("rate", "get"),
+    "head": ("rate", "set", "--rate=2"),
+}
+"""A command that reads every field of a kind."""
+
+
+@pytest.mark.parametrize("kind", LISTED)
+def test_wrong_types(kind: str, books: Shell) -> None:
+    """A value of another type in any column, as one damaged byte makes it: said to be damage, whichever it is."""
+    tool(
+        books,
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET sql = replace(replace(sql, ' STRICT', ''), ' NOT NULL', '')",
+        "UPDATE sqlite_master SET sql = replace(replace(sql, 'INTEGER', ''), 'TEXT', '')",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+    )
+    good = books.file.read_bytes()
+    with contextlib.closing(sqlite3.connect(books.file)) as connection:
+        columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{kind}")') if not row[5]]
+    for number, column in enumerate(columns):
+        if (kind, column) == ("log", "changes"):
+            continue  # not read by a list
+        value = WRONG[number % len(WRONG)]
+        books.file.write_bytes(good)
+        row = "stream = 'g'" if kind == "head" else f'rowid = (SELECT max(rowid) FROM "{kind}")'  # noqa: S608 -- our own words
+        tool(books, f'UPDATE "{kind}" SET "{column}" = {value} WHERE {row}')  # noqa: S608 -- our own words
+        result = books.run(*LISTED[kind])
+        told(result)
+        if column != "state":  # by which a list is made
+            assert checks.failure(result, 3)["code"] == "damaged", (column, value)
+        if (kind, column) == ("transaction", "cost"):
+            bill = ("bill", "generate", "--project=rockets", "--time_period=2020-01-01,2099-12-31")
+            assert checks.failure(books.run(*bill), 3)["code"] == "damaged"
+
+
 def test_changed_tables(books: Shell) -> None:
     """A table with other columns is damage."""
     tool(books, "ALTER TABLE tenant RENAME COLUMN balance TO saldo")
