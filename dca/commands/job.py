@@ -17,13 +17,13 @@ from dca.commands.importing import CHANGED, CHARGED, KNOWN, UNITS, Keyed, Manner
 from dca.core import clock, ledger, names
 from dca.core.errors import DcaError, NotFoundError, RefusedError, UnreachableError, UsageError
 from dca.core.ledger import Accounts
-from dca.core.model import CORE_HOURS, IMPORT, NODE_HOURS, UNDO, Transaction, tenant_stream
+from dca.core.model import CORE_HOURS, IMPORT, NODE_HOURS, SITE_ID, UNDO, Transaction, tenant_stream
 from dca.core.money import Decimal
 from dca.core.names import folded, shown
 from dca.schedulers import READERS
 from dca.schedulers.job import Job, Rejected, Skipped
 from dca.store.port import Condition, Query
-from dca.store.schema import PROJECT, TENANT, TRANSACTION
+from dca.store.schema import CLAIM, PROJECT, SITE, TENANT, TRANSACTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -254,9 +254,7 @@ class _Import:
             return ""
         if self.session.dry_run:
             return self.tenant
-        self._make_project(name)
-        made: str = self.session.ask(lambda book: book.owner(name))
-        return made
+        return self._make_project(name)
 
     def _not_strict(self, what: str, name: str, line: int) -> UsageError:
         owner = {"account": "project", "user": "user"}[what]
@@ -265,14 +263,21 @@ class _Import:
             "books; allow such names with dca setup --names=extended, then import again."
         )
 
-    def _make_project(self, name: str) -> None:
+    def _make_project(self, name: str) -> str:
+        """Make a project that is missing, and return the tenant that it belongs to."""
         from dca.commands.project import add
 
-        def work(book: Book) -> None:
-            if book.get(PROJECT, folded(name)) is None:  # another import may have been first
-                add(book, project=name, tenant=self.tenant)
+        record_id = folded(name)
 
-        self.session.decide(
+        def work(book: Book) -> str:
+            book.reader.need([(PROJECT, record_id), (CLAIM, record_id), (TENANT, self.tenant), (SITE, SITE_ID)])
+            present = book.get(PROJECT, record_id)
+            if present is not None:  # another import was first
+                return str(present.tenant)
+            add(book, project=name, tenant=self.tenant)
+            return self.tenant
+
+        return self.session.decide(
             "project add",
             work,
             stream=stream_of_tenant(self.tenant),

@@ -550,17 +550,10 @@ def _route(view: View, projects: Sequence[str]) -> Steps[None]:
     unknown = [project for project in dict.fromkeys(projects) if project not in view.routes]
     if not unknown:
         return
-    found = yield Get(tuple((PROJECT, project) for project in unknown))
-    for document in found:
+    for document in (yield Get(tuple((kind, project) for kind in (PROJECT, CLAIM) for project in unknown))):
         if document is not None:
             view.follow(document.record)
-    unknown = [project for project in unknown if project not in view.routes]
-    if unknown:
-        found = yield Get(tuple((CLAIM, project) for project in unknown))
-        for project, document in zip(unknown, found, strict=True):
-            view.routes[project] = ""
-            if document is not None:
-                view.follow(document.record)
+    view.routes.update((project, "") for project in unknown if project not in view.routes)
 
 
 def _walk(view: View, permitted: entries.Permitted) -> Steps[bool]:
