@@ -19,7 +19,6 @@ from dca.engine import Store, Surroundings
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
-ELASTICSEARCH_PORT = 9200
 _PREFIX = re.compile(r"([a-z0-9][a-z0-9_-]{0,50})?")
 
 
@@ -73,6 +72,8 @@ def surroundings(
         if target is None or config.exists(target):
             return None
         config.write_new(target, _lasting(settings.store))
+        if config.masked(settings.store) != settings.store:
+            tell(f"the password in DCA_STORE was not written into {target}; to keep it there add: password = ...")
         return target
 
     return around(settings, tell)
@@ -89,7 +90,7 @@ def _other(
 
             address = f"sqlite:{stack.enter_context(TemporaryDirectory(prefix='dca-'))}/scratch.db"
             tell = _silent
-        settings = config.load({"DCA_CONFIG": named or os.devnull, "DCA_STORE": address})
+        settings = config.load({"DCA_CONFIG": named or os.devnull, "DCA_STORE": address}, paired=True)
         for warning in settings.warnings:
             tell(warning)
         store, place = open_store(settings, wait_seconds=wait_seconds, tell=tell)
@@ -182,7 +183,7 @@ def _elastic(settings: Settings, hosts: list[str], wait_seconds: float) -> tuple
 def _port(host: str, parts: "SplitResult") -> int:
     """Return the port of a host; Elasticsearch's own, where none is named."""
     try:
-        return parts.port or ELASTICSEARCH_PORT
+        return parts.port or config.ELASTICSEARCH_PORT
     except ValueError:
         raise UsageError(f"the port of host {shown(config.masked(host))} is no number up to 65535.") from None
 

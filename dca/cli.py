@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from dca.core.errors import DcaError
     from dca.engine import Surroundings
 
-WAIT_SECONDS = 30.0
 WAIT_SECONDS_MAX = 86_400.0
 INTERRUPTED = 130
 BAR_WIDTH = 30

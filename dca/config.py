@@ -12,7 +12,8 @@ from dca.core.names import shown
 
 DEFAULT_STORE = "sqlite:~/.dca/dca.db"
 CONFIG_PATHS = ("~/.dca/config", "/etc/dca/config")
-WAIT_SECONDS_MAX = 3_600
+ELASTICSEARCH_PORT = 9200
+CREDENTIALS = ("username", "password", "api_key")
 
 
 class Setting(NamedTuple):
@@ -103,8 +104,12 @@ class Settings(NamedTuple):
     checkpoint_public_key: str = ""
 
 
-def load(environment: Mapping[str, str]) -> Settings:
-    """Read the settings: DCA_CONFIG names the file, else the first of the usual places; DCA_STORE names the store."""
+def load(environment: Mapping[str, str], *, paired: bool = False) -> Settings:
+    """Read the settings: DCA_CONFIG names the file, else the first of the usual places; DCA_STORE names the store.
+
+    What the config says to prove who is calling goes only to hosts that the config names, unless a caller has paired the
+    two by hand.
+    """
     path = find(environment)
     values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
     warnings: tuple[str, ...] = ()
@@ -113,8 +118,27 @@ def load(environment: Mapping[str, str]) -> Settings:
         values.update(given)
         warnings = _mode_warnings(path, given)
     if environment.get("DCA_STORE"):
-        values["store"], values["hosts"] = environment["DCA_STORE"], ""
+        store = environment["DCA_STORE"]
+        kept = [name for name in CREDENTIALS if values[name]]
+        named = f"{values['hosts']},{values['store']}"
+        if kept and not paired and "://" in store and not _hosts(store) <= _hosts(named):
+            values.update(dict.fromkeys(kept, ""))
+            told = f"{' and '.join(kept)} of config {path} are not sent to {masked(store)}, which it does not name"
+            warnings += (f"{told}; give credentials in DCA_STORE, or name the host in the config.",)
+        values["store"], values["hosts"] = store, ""
     return Settings(**values, source=str(path or ""), warnings=warnings)
+
+
+def _hosts(addresses: str) -> set[tuple[str, str]]:
+    """Return scheme and host with port of addresses, several by comma."""
+    found = set()
+    for address in addresses.split(","):
+        scheme, separator, rest = address.strip().lower().partition("://")
+        if separator:
+            host = rest.partition("/")[0].rpartition("@")[2]
+            port = host.rpartition("]")[2].partition(":")[2]
+            found.add((scheme, host if port else f"{host.removesuffix(':')}:{ELASTICSEARCH_PORT}"))
+    return found
 
 
 def find(environment: Mapping[str, str]) -> Path | None:
@@ -229,7 +253,7 @@ def shown_settings(settings: Settings) -> dict[str, Any]:
     for setting in SETTINGS:
         value = getattr(settings, setting.name)
         values[setting.name] = ("***" if value else "") if setting.secret else value
-    values["store"] = masked(settings.store)
+    values["store"] = "" if settings.hosts else masked(settings.store)
     values["hosts"] = ",".join(masked(host) for host in settings.hosts.split(","))
     values["source"] = settings.source
     return values

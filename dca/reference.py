@@ -78,6 +78,10 @@ def configuration_page() -> str:
         "`DCA_STORE` in the environment goes before the store that the file names. `dca setup` writes a commented file",
         "where there is none, readable by its owner only; `dca config show` prints what is in use, secrets masked.",
         "",
+        "User, password and API key of the file go only to hosts that the file names (same scheme, host and port): with a",
+        "`DCA_STORE` elsewhere they are left out, and a warning says so; credentials may stand in `DCA_STORE` itself,",
+        "`https://user:password@host:port/prefix`. The other settings hold for any store.",
+        "",
         "| setting | type | default | example | meaning |",
         "| --- | --- | --- | --- | --- |",
     ]

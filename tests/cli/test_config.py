@@ -220,3 +220,43 @@ def test_environment_goes_before_config(shell: Shell) -> None:
     assert shell.ok("rate", "get")["rate"] == 0
     checks.failure(shell.run("rate", "get", "--wait=1", environment={"DCA_STORE": ""}), 3)
     assert with_config(shell, f'store = "{shell.store}"', "rate", "get").status == 0
+
+
+CREDENTIALS = 'username = "dca"\npassword = "geheim"\napi_key = "a2V5"\nprefix = "site-"\n'
+ELSEWHERE = (
+    "http://es3:9200/site-",
+    "http://es1:9201",
+    "https://es1",
+    "http://me@es1.example.org",
+    "http://x@es1:9200@es3:9200",
+)
+
+
+@pytest.mark.parametrize("named", ['store = "http://es1/site-"', 'hosts = "http://es2:9200, http://me:too@ES1:9200"'])
+def test_credentials_go_to_hosts_that_the_config_names(named: str, shell: Shell) -> None:
+    """DCA_STORE may name another of the config's hosts; at any other place the config's secrets are nobody's business."""
+    for store in ("http://es1:9200/other-", "http://me@es1", ""):
+        shown = with_config(shell, f"{named}\n{CREDENTIALS}", "config", "show", store=store)
+        assert shown.answer["config"]["username"] == "dca"
+        assert shown.err == ""
+    for store in ELSEWHERE:
+        shown = with_config(shell, f"{named}\n{CREDENTIALS}", "config", "show", store=store)
+        settings = shown.answer["config"]
+        assert (settings["username"], settings["password"], settings["api_key"]) == ("", "", ""), store
+        assert settings["prefix"] == "site-"
+        assert "username and password and api_key of config" in shown.err
+        assert "are not sent to" in shown.err
+
+
+def test_config_show_says_which_store_is_in_use(shell: Shell) -> None:
+    """With hosts, the store of the config or of the default is not."""
+    settings = with_config(shell, 'hosts = "http://es1:9200"', "config", "show").answer["config"]
+    assert (settings["store"], settings["hosts"]) == ("", "http://es1:9200")
+
+
+def test_setup_says_that_it_keeps_no_password(shell: Shell) -> None:
+    """The config it writes lacks the one that DCA_STORE has."""
+    result = shell.run("setup", "--wait=0", environment={"DCA_STORE": "http://me:geheim@127.0.0.1:1/p-"})
+    assert result.status == 3
+    assert "the password in DCA_STORE was not written into" in result.err
+    assert "geheim" not in result.err + result.out
