@@ -23,6 +23,7 @@ from dca.store.schema import CLAIM, KEY, PROJECT
 
 if TYPE_CHECKING:
     from dca.store.health import Finding
+    from dca.store.port import Mending
     from dca.store.transfer import Builder
 
 T = TypeVar("T")
@@ -48,6 +49,9 @@ class Store(BareStore, Protocol):
 
     def build(self) -> "AbstractContextManager[Builder]":
         """Open empty books to be filled; they are there as a whole when that is done, or not at all."""
+
+    def mending(self) -> "AbstractContextManager[Mending]":
+        """Open the store to put its records and heads right."""
 
     def actor(self) -> str:
         """Return who the caller is for this store."""

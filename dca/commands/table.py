@@ -178,6 +178,9 @@ COMMANDS: tuple[Command, ...] = (
         _ALL, (), GLOBAL, "GET /log/verify", session=True,
     ),
     Command(
+        "log repair", "[-y]", "repair.repair", _ALL, (KEY,), GLOBAL, "POST /log/repair", session=True,
+    ),
+    Command(
         "log checkpoint", "[--overwrite] FILE", "verify.checkpoint",
         (TENANT, SITE, LOG), (), GLOBAL, "POST /log/checkpoints", session=True,
     ),

@@ -43,7 +43,11 @@ KINDS: tuple[Kind, ...] = (
     Kind(MISSING, "A record that the log brings is not there.", _REPAIR),
     Kind(FOREIGN, "A record is there that no entry brought.", _REPAIR),
     Kind(ALTERED, "A record is not what the log says it is.", _REPAIR),
-    Kind(VERSION, "A document of Elasticsearch has the version of an entry that did not write it.", _REPAIR),
+    Kind(
+        VERSION,
+        "A document of Elasticsearch has the version of an entry to come, and keeps out what is written until then.",
+        _RESTORE,
+    ),
     Kind(MONEY, "The sums of a tenant or project are not those of its payments, costs, holds or projects.", _RESTORE),
     Kind(
         CHECKPOINT,
@@ -90,9 +94,9 @@ class Findings:
         """Return all damage, what is wrong with the log first, since what is wrong with records may follow from it."""
         return sorted(self.damage.values(), key=lambda one: one["damage"] in OF_RECORDS)
 
-    def breaks(self, stream: str) -> bool:
-        """Tell whether the log of a stream is damaged."""
-        return any(kind in OF_THE_LOG and where in (stream, "") for kind, where, _ in self.damage)
+    def of_the_log(self) -> list[dict[str, Any]]:
+        """Return the damage after which the log no longer tells what the records must be."""
+        return [one for one in self.damage.values() if one["damage"] in OF_THE_LOG]
 
 
 def _where(stream: str, of: str) -> dict[str, str]:

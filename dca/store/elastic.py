@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
     from dca.store.elastic_archive import ElasticArchive
     from dca.store.elastic_build import Scratch
+    from dca.store.elastic_mend import ElasticMending
     from dca.store.elastic_series import Series
     from dca.store.elastic_setup import Indices
     from dca.store.entry import Permitted
@@ -159,6 +160,14 @@ class ElasticStore:
 
         with construction(self._door, self.deadline, f"{random.getrandbits(64):016x}") as scratch:
             yield scratch
+
+    @contextmanager
+    def mending(self) -> Iterator[ElasticMending]:
+        """Open the indices to put their records and heads right, while others write."""
+        from dca.store.elastic_mend import ElasticMending
+
+        with self.archive() as archive:
+            yield ElasticMending(archive, self._door, self.deadline, self.write)
 
     @property
     def door(self) -> Door:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from dca.core import fitness
-from dca.core.model import Payment, Transaction
+from dca.core.model import Payment, Record, Transaction
 from dca.store.damage import ALTERED, MISSING
 from dca.store.declaration import brought
 from dca.store.entry import Permitted
@@ -26,6 +26,8 @@ class Wrong(NamedTuple):
     kind: str
     id: str
     sentence: str
+    record: Record
+    """As the entry brought it."""
 
 
 class Brought(NamedTuple):
@@ -96,7 +98,7 @@ def _compare(archive: Archive, examined: Examined, there: dict[Key, Stored]) -> 
             continue
         stored = there.get((kind, record.id))
         if stored is None:
-            wrong.append(Wrong(MISSING, kind, record.id, f"the {kind} {record.id} is not there"))
+            wrong.append(Wrong(MISSING, kind, record.id, f"the {kind} {record.id} is not there", record))
             continue
         if stored.record == record:
             found[kind] = found.get(kind, 0) + 1
@@ -104,7 +106,7 @@ def _compare(archive: Archive, examined: Examined, there: dict[Key, Stored]) -> 
             damage, reason = damage or UNFIT, reason or f"the {kind} {record.id} was there before it"
         else:
             found[kind] = found.get(kind, 0) + 1
-            wrong.append(Wrong(ALTERED, kind, record.id, difference(kind, record, stored)))
+            wrong.append(Wrong(ALTERED, kind, record.id, difference(kind, record, stored), record))
         if isinstance(record, Transaction) and record.reverses and not _takes_back(archive, record, there):
             damage, reason = damage or UNFIT, reason or f"it does not take back the transaction {record.reverses}"
     light = entry._replace(changes=tuple(change for change in entry.changes if change.kind not in APPENDED))

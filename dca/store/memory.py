@@ -12,10 +12,12 @@ from dca.store.entry import from_document, seal, to_document
 from dca.store.health import Finding
 from dca.store.port import (
     EMPTY_HEAD,
+    Archive,
     Decision,
     Entry,
     Head,
     LogQuery,
+    Mend,
     Place,
     Query,
     Reader,
@@ -80,6 +82,12 @@ class MemoryStore:
             builder = _MemoryBuilder()
             yield builder
             self.records, self.streams = builder.store.records, builder.store.streams
+
+    @contextmanager
+    def mending(self) -> Iterator["_MemoryMending"]:
+        """Hold the books still, and let their records be put right."""
+        with self._lock:
+            yield _MemoryMending(self)
 
     def series(self) -> AbstractContextManager[None]:
         """Let consecutive writes be faster: here they are as fast as they can be."""
@@ -146,6 +154,24 @@ class MemoryStore:
         """Return the end of a stream."""
         entries = self.streams.get(stream)
         return entries[-1].head if entries else EMPTY_HEAD
+
+
+class _MemoryMending:
+    """The books in memory, which have no heads of their own."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.archive: Archive = _MemoryArchive(store)
+        self._store = store
+
+    def apply(self, mends: Sequence[Mend]) -> None:
+        for kind, record_id, record, _, head in mends:
+            if record is not None:
+                self._store.records[kind][record_id] = record
+            elif head is None:
+                self._store.records[kind].pop(record_id, None)
+
+    def book(self, decide: Callable[[Reader], Decision]) -> None:
+        self._store.write(decide)
 
 
 class _MemoryArchive:

@@ -250,6 +250,33 @@ class Archive(Protocol):
         """Return the records of a kind with these ids, in this order; None where there is none."""
 
 
+class Mend(NamedTuple):
+    """What the log says of a record, or of the head of a stream, that is to stand in the store."""
+
+    kind: str
+    id: str
+    record: Record | None
+    """None: no entry brought it, and it is to be removed; or the head of a stream that no record carries."""
+    version: int
+    """Sequence of the entry that brought it (generation of a claim); 0 for records that are never changed."""
+    head: Head | None = None
+    """The head of the stream that is to be moved; the id is the stream then."""
+
+
+class Mending(Protocol):
+    """A store whose records and heads are put right; the log is only read, but for the entry that tells of it."""
+
+    @property
+    def archive(self) -> Archive:
+        """What lies in the store: of this moment, where the store can hold still."""
+
+    def apply(self, mends: Sequence[Mend]) -> None:
+        """Put records right; one that a writer has just put there anew stays."""
+
+    def book(self, decide: Callable[[Reader], Decision]) -> None:
+        """Commit an entry that tells of it."""
+
+
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "eq": eq,
     "lt": lt,

@@ -18,12 +18,14 @@ from dca.core.model import DEFAULT_SITE, SITE_ID, Claim, Record
 from dca.store.entry import canonical, parse_changes, seal
 from dca.store.port import (
     EMPTY_HEAD,
+    Archive,
     Condition,
     Decision,
     Draft,
     Entry,
     Head,
     LogQuery,
+    Mend,
     Query,
     Reader,
     Sum,
@@ -239,6 +241,17 @@ class SqliteStore:
                 yield builder
                 connection.execute("COMMIT")
 
+    @contextlib.contextmanager
+    def mending(self) -> Iterator["_Mending"]:
+        """Open the file to put its records and heads right, in one transaction, on a connection of its own."""
+        with self._guard():
+            if not self.path.exists():
+                raise self._no_books()
+            with self._queue(), contextlib.closing(self._connect()) as connection:
+                self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
+                yield _Mending(connection, self._said)
+                connection.execute("COMMIT")
+
     def close(self) -> None:
         """Close the file, and the lock file beside it."""
         if self._connection is not None:
@@ -435,6 +448,32 @@ def _upgrade(connection: sqlite3.Connection) -> list[str]:
         if connection.in_transaction:
             _end(connection, "ROLLBACK")
     return done
+
+
+class _Mending:
+    """A transaction in which records and heads are put right."""
+
+    def __init__(self, connection: sqlite3.Connection, said: Callable[[sqlite3.Error], DcaError]) -> None:
+        from dca.store.sqlite_archive import SqliteArchive
+
+        self.archive: Archive = SqliteArchive(connection, said)
+        self._connection = connection
+
+    def apply(self, mends: Sequence[Mend]) -> None:
+        for kind, record_id, record, _, head in mends:
+            if head is not None:
+                self._connection.execute(_UPSERT_HEAD, (record_id, *head))
+            else:
+                self._connection.execute(f'DELETE FROM "{kind}" WHERE id = ?', (record_id,))
+                if record is not None:
+                    self._connection.execute(_INSERT[kind], record)
+
+    def book(self, decide: Callable[[Reader], Decision]) -> None:
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        reader = _SqliteReader(self._connection, version)
+        draft = decide(reader).draft
+        assert draft is not None
+        _book(self._connection, draft, reader.end(draft.stream))
 
 
 def _book(connection: sqlite3.Connection, draft: Draft, end: Head) -> Entry:

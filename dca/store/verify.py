@@ -13,7 +13,7 @@ from dca.store import damage as kinds
 from dca.store import examination
 from dca.store.damage import Findings
 from dca.store.entry import CLOCK_BEHIND_MAX
-from dca.store.port import EMPTY_HEAD, Head, Stored
+from dca.store.port import EMPTY_HEAD, Head, Mend, Stored
 from dca.store.replay import VOID, walk
 from dca.store.schema import CLAIM, PROJECT, SITE, TENANT
 from dca.store.schema import KINDS as RECORD_KINDS
@@ -63,6 +63,10 @@ class Verification:
         self.counts: Counter[str] = Counter()
         self.ends: dict[str, Head] = {}
         self.states = States()
+        self.mend: Callable[[Mend], None] = lambda mend: None
+        """Is told what would put right what is wrong with records and heads."""
+        self.strict = False
+        """Whether what is only not carried out yet is wrong, too."""
         self._archive = archive
         self._signed = signed
         self._checkpoint = heads or {}
@@ -128,6 +132,7 @@ class Verification:
             end = self.walked(stream, source.stream(stream, 1), head=head, carrier=carrier)
             if known:
                 self._check_end(stream, head, end, carrier)
+            self._mend_head(stream, head if known else None, end, carrier)
 
     def _head(self, stream: str) -> tuple[Head, Stored | None]:
         """Return the stored head, and the record that carries it where one does."""
@@ -141,6 +146,20 @@ class Verification:
         if stored.head is None:
             raise DamagedError(f"the head of stream {shown(stream)} is damaged.")
         return stored.head, stored
+
+    def _mend_head(self, stream: str, head: Head | None, end: Head, carrier: Stored | None) -> None:
+        """Tell what puts a head right, and the record that carries it."""
+        if self._archive is not None and self._archive.whole:
+            if head != end:
+                self.mend(Mend("head", stream, None, end.seq, end))
+            return
+        (state,) = self.states.get([_carrier(stream)])
+        record = state.record if state is not None else DEFAULT_SITE if stream == GLOBAL_STREAM and end.seq else None
+        version = carrier.version if carrier is not None else 0
+        if record is None or version > end.seq + 1 or (head is not None and head.seq > end.seq):
+            return
+        if carrier is None or (carrier.record, carrier.head) != (record, end):
+            self.mend(Mend("head", stream, record, max(version, end.seq), end))
 
     def _check_end(self, stream: str, head: Head, end: Head, carrier: Stored | None) -> None:
         assert self._archive is not None
@@ -188,12 +207,12 @@ class Verification:
             return
         key = _carrier(stream)
         (state,) = self.states.get([key])
-        record = state.record if state is not None else None
+        record = state.record if state is not None else DEFAULT_SITE if stream == GLOBAL_STREAM else None
         if record is None:
             self._foreign(key[0], carrier, stream)
         elif carrier.record != record:
             self._wrong(kinds.ALTERED, *key, examination.difference(key[0], record, carrier), stream, head.seq)
-        elif carrier.version != head.seq:
+        elif carrier.version > head.seq + 1:
             self._version(*key, carrier.version, head.seq, stream)
 
     def _take(self, stream: str, judged: Judged, head: Head) -> None:
@@ -215,7 +234,9 @@ class Verification:
             self.counts["records"] += sum(brought.appended.values())
             for wrong in brought.wrong:
                 if wrong.damage == kinds.ALTERED or seq <= head.seq or self._is_whole:
-                    self._wrong(*wrong, stream, seq)
+                    self._wrong(*wrong[:4], stream, seq)
+                if wrong.damage == kinds.ALTERED or seq <= head.seq or self._is_whole or self.strict:
+                    self.mend(Mend(wrong.kind, wrong.id, wrong.record, 0))
         self._author(stream, seq, judged)
 
     @property
@@ -308,6 +329,9 @@ class Verification:
         assert self._archive is not None
         there = self._archive.stored_by(kind, [state.record.id for state in states])
         for state, stored in zip(states, there, strict=True):
+            carries = (kind, state.record.id) == _carrier(state.stream) and not self._is_whole
+            if not carries and (stored is None or stored.record != state.record):
+                self._mend_record(kind, state, stored.version if stored is not None else 0)
             if stored is None:
                 if state.settled or self._is_whole or self._abandoned(kind, state):
                     sentence = f"the {kind} {state.record.id} is not there"
@@ -319,8 +343,13 @@ class Verification:
                 if stored.record != state.record:
                     sentence = examination.difference(kind, state.record, stored)
                     self._wrong(kinds.ALTERED, kind, state.record.id, sentence, state.stream, state.seq)
-            elif (kind, state.record.id) != _carrier(state.stream):
+            elif not carries:
                 self._versioned(kind, state, stored)
+
+    def _mend_record(self, kind: str, state: State, version: int) -> None:
+        """Tell what a record must be, with a version that it can have."""
+        if version <= self.ends[state.stream].seq + 1:
+            self.mend(Mend(kind, state.record.id, state.record, max(state.seq, version)))
 
     def _abandoned(self, kind: str, state: State) -> bool:
         """Tell whether a record that carries a head is gone: the second writer would have put it there."""
@@ -334,9 +363,8 @@ class Verification:
             later = examination.logged(self._archive, state.stream, version, kind, record.id)
             if later is not None and version >= state.settled:
                 record = later
-            elif stored.record == record:
+            elif version > self.ends[state.stream].seq + 1:
                 self._version(kind, record.id, version, state.seq, state.stream)
-                return
         if stored.record != record:
             sentence = examination.difference(kind, record, stored)
             self._wrong(kinds.ALTERED, kind, record.id, sentence, state.stream, state.seq)
@@ -350,6 +378,8 @@ class Verification:
         if record is None:
             self._foreign(kind, stored, "")
             return
+        if record == DEFAULT_SITE and not self._is_whole:
+            return  # it carries the head of the global stream
         stream = _stream_of(kind, record)
         seq = record.seq if kind in APPENDED else stored.version
         if (
@@ -369,12 +399,26 @@ class Verification:
                 if stored is None and (state.settled or self._is_whole):
                     sentence = f"the claim {state.record.id} is not there, whose project is"
                     self._wrong(kinds.MISSING, CLAIM, state.record.id, sentence, state.stream, state.seq)
+                if stored is None:
+                    self._mend_claim(state.record.id, state.record)
+
+    def _mend_claim(self, name: str, project: Any) -> None:
+        """Tell what a claim must be: its project's, or as it was given away last; one that is neither is nobody's."""
+        given = self.states.given.get(name)
+        generation = given[0].generation if given is not None else 1
+        if project is not None:
+            self.mend(Mend(CLAIM, name, Claim(name, project.tenant, generation), generation))
+        elif given is not None:
+            self.mend(Mend(CLAIM, name, given[0], generation))
+        else:
+            self.mend(Mend(CLAIM, name, None, 0))
 
     def claims(self, page: Sequence[Stored]) -> None:
         """Compare claims."""
         projects = self.states.get([(PROJECT, stored.id) for stored in page])
         for stored, project in zip(page, projects, strict=True):
             self.counts["records"] += 1
+            before = len(self._reported)
             claim: Any = stored.record
             given, stream, seq = self.states.given.get(stored.id, (None, "", 0))
             if claim is None:
@@ -392,6 +436,8 @@ class Verification:
             elif project is None:
                 sentence = f"the project name {claim.id} is claimed for tenant {claim.tenant} and not used"
                 self.findings.note(kinds.IDLE, sentence, of=CLAIM, id=claim.id)
+            if len(self._reported) > before:
+                self._mend_claim(stored.id, project.record if project is not None else None)
 
     def _wrong(  # noqa: PLR0917 -- as `Wrong` lists them
         self, damage: str, kind: str, record_id: str, sentence: str, stream: str, seq: int
@@ -400,11 +446,12 @@ class Verification:
         self.findings.add(damage, sentence, stream=stream, of=kind, id=record_id, **({"seq": seq} if seq else {}))
 
     def _foreign(self, kind: str, stored: Stored, stream: str) -> None:
+        self.mend(Mend(kind, stored.id, None, 0))
         sentence = f"the {kind} {shown(stored.id)} is there, and no entry brought it"
         self._wrong(kinds.FOREIGN, kind, stored.id, sentence, stream, 0)
 
     def _version(self, kind: str, record_id: str, version: int, wanted: int, stream: str) -> None:
-        sentence = f"the {kind} {record_id} has version {version}, and was written with version {wanted}"
+        sentence = f"the {kind} {record_id} has version {version} instead of {wanted}, and keeps out what comes between"
         self._wrong(kinds.VERSION, kind, record_id, sentence, stream, wanted)
 
     # -- what can be said at the end -----------------------------------------------------------------------------

@@ -172,6 +172,7 @@ CALLS = (
     _call("store copy", to="sqlite:copy.db", to_config="other.toml"),
     _call("log verify", file="good.backup"),
     _call("log verify", checkpoint="good.checkpoint", public_key="good.key.pub"),
+    _call("log repair", "-y"),
     _call("log checkpoint", "new.checkpoint", overwrite=None),
     _call("bench", quick=None, only="one", jobs="100"),
     _call("config show"),

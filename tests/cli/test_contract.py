@@ -53,6 +53,7 @@ ANSWERS = {
     "bench": {"store", "program", "processors", "jobs", "rounds", "rows"},
     "log verify": {"streams", "entries", "changes", "records", "payments", "heads", "damage", "notes", "checkpoint"},
     "log checkpoint": {"checkpoint"},
+    "log repair": {"repair", "left"},
     "config show": {"config"},
     "setup": {"store", "done", "site", "warning"},
 }  # fmt: skip
@@ -185,7 +186,7 @@ def test_dry_run_makes_no_books(command: Command, shell: Shell) -> None:
     for call in CALLS:
         if call.command == command:
             result = shell.run(*call.words(), "--dry-run")
-            assert result.status in (0, 1) or command.words == "store copy", result
+            assert result.status in (0, 1) or command.words in ("store copy", "log repair"), result
             assert not shell.file.exists()
 
 
