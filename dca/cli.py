@@ -137,13 +137,15 @@ class _Form:
         known = name if name in ("json", "table", "csv") else "json"
         return cls(known, mini="-m" in words or "--mini" in words)
 
-    def show(self, envelope: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] | None) -> None:
+    def show(
+        self, envelope: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] | None, columns: Sequence[str] = ()
+    ) -> None:
         from dca import envelope as shape
 
         if self.name == "table":
-            text = shape.table(envelope, rows)
+            text = shape.table(envelope, rows, columns)
         elif self.name == "csv" and envelope["status"] == "success":
-            text = shape.csv(envelope, rows)
+            text = shape.csv(envelope, rows, columns)
         else:
             text = shape.render(envelope, mini=self.mini)
         _write(text)
@@ -367,7 +369,7 @@ def _execute(command: "Command", given: dict[str, Any], form: _Form) -> int:
     finally:
         around.store.close()
     rows = function(command.rows)(answer) if command.rows and form.name != "json" else None
-    form.show(shape.success(answer), rows)
+    form.show(shape.success(answer), rows, command.columns.split())
     return 0
 
 

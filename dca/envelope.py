@@ -94,7 +94,7 @@ def _cell(value: Any) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def table(envelope: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] | None) -> str:
+def table(envelope: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] | None, columns: Sequence[str] = ()) -> str:
     """Return an answer for people's eyes: what stands alone as 'name: value' lines, the rows as columns."""
     lines = []
     if envelope["status"] == "failed":
@@ -109,18 +109,23 @@ def table(envelope: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] | None)
             lines += [f"{name}.{inner}: {_cell(one)}" for inner, one in value.items()]
         else:
             lines.append(f"{name}: {_cell(value)}")
-    if rows:
+    if rows or (rows is not None and columns):
         if lines:
             lines.append("")
-        lines += _columns(rows)
+        lines += _columns(rows, columns)
     return "\n".join(lines) if lines else "done"
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    names = list(dict.fromkeys(name for row in rows for name in row))
+def _names(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:
+    """Return the header: what the rows have, or would have if there were any."""
+    return list(dict.fromkeys(name for row in rows for name in row)) or list(columns)
+
+
+def _columns(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> list[str]:
+    names = _names(rows, columns)
     right = {name for name in names if all(isinstance(row.get(name), (int, Decimal)) for row in rows)}
     cells = [[_cell(row.get(name, "")) for name in names] for row in rows]
-    widths = [max(len(name), *(len(line[n]) for line in cells)) for n, name in enumerate(names)]
+    widths = [max([len(name), *(len(line[n]) for line in cells)]) for n, name in enumerate(names)]
     return [
         "  ".join(
             cell.rjust(width) if name in right else cell.ljust(width)
@@ -130,19 +135,27 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def csv(envelope: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] | None) -> str:
-    """Return an answer for spreadsheets: its rows with a header; without rows, its single values as one row."""
+def csv(envelope: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] | None, columns: Sequence[str] = ()) -> str:
+    """Return an answer for spreadsheets: its rows with a header; else its single values, however deep, as one row."""
     import csv as writer
     import io
 
     if rows is None:
-        rows = [envelope]
-    names = list(dict.fromkeys(name for row in rows for name in row))
+        rows = [_flat(envelope)]
+    names = _names(rows, columns)
     file = io.StringIO()
     sheet = writer.writer(file, lineterminator="\n")
     sheet.writerow(names)
     sheet.writerows([_harmless(row.get(name, "")) for name in names] for row in rows)
     return file.getvalue().rstrip("\n")
+
+
+def _flat(value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Return the values of objects within objects, each by its whole name."""
+    flat: dict[str, Any] = {}
+    for name, one in value.items():
+        flat |= _flat(one, f"{path}{name}.") if isinstance(one, Mapping) else {f"{path}{name}": one}
+    return flat
 
 
 def _harmless(value: Any) -> str:

@@ -52,7 +52,7 @@ run project show --project=phy-optics --format=table
 say '5. It runs for 90 seconds only: its real cost is charged, the rest of the hold is free again.'
 run transaction charge --project=phy-optics --user=dmitri --jobtime=90 --cores=2 --start='2026-11-23 12:00:00' --job=lab/9002/1763900100 -m
 
-say '6. What would the log of our Slurm cost, tenant by tenant? A dry run says so and changes nothing.'
+say '6. What would the log of our Slurm cost, project by project? A dry run says so and changes nothing.'
 run job import --tenant=physics --create-missing --dry-run --format=table sacct.txt
 
 say '7. The accounts of biology and climate become their projects; then the whole log is imported.'

@@ -30,6 +30,8 @@ def generate(book: Book, project: Name, time_period: Text) -> dict[str, Any]:
     The period is last_day, last_week or last_month (24 hours, 7 or 30 days back from now) or two dates D1,D2, both days
     whole, in the site's time zone. A job is billed whole on the day of its end. bbalance and ebalance are the tenant's
     balance at begin and end of the period, payments what it paid in between.
+
+    CSV holds the lines of days and users only; totals, payments and balances are in JSON and table.
     """
     accounts = book.accounts(project)
     period = book.period(time_period)

@@ -63,5 +63,5 @@ def line(entry: Entry) -> dict[str, Any]:
 
 def rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one row for each entry, without what only programs need."""
-    wanted = ("time", "actor", "category", "action", "details")
+    wanted = ("time", "stream", "seq", "actor", "category", "action", "details")
     return [{name: line[name] for name in wanted} for line in answer["log"]]

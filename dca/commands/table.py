@@ -38,6 +38,8 @@ class Command(NamedTuple):
     """Question before it is done, with the options' values in braces."""
     rows: str = ""
     """module.function that turns its answer into the rows of table and CSV."""
+    columns: str = ""
+    """The columns of these rows where there may be none: what they say is then said by the header."""
     session: bool = False
     """Whether it works through several commits or beside the books, with a session instead of a book."""
     lines: str = ""
@@ -109,6 +111,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "list", f"[--tenant=<name>] [--project=<name>] [--user=<name>] [--all] {_AS_OF}", "listing.show",
         (SITE, *_MONEY, ASSOCIATION), (), OWN, "GET /list", rows="listing.rows",
+        columns="tenant tenant_balance tenant_credit project balance credit requested rate users",
     ),
     Command("rate set", "--rate=<rate>", "rate.change", (SITE,), (SITE, RATE, KEY), GLOBAL, "PUT /rate"),
     Command(
@@ -137,17 +140,20 @@ COMMANDS: tuple[Command, ...] = (
         f"[--tenant=<name>] [--project=<name>] [--user=<name>] [--older-than=<days>] {_PAGE} {_AS_OF}",
         "transaction.holds",
         (SITE, *_MONEY, HOLD), (), OWN, "GET /holds", rows="transaction.hold_rows",
+        columns="hold project user job estimate rate amount state opened",
     ),
     Command(
         "transaction list",
         "[--tenant=<name>] [--project=<name>] [--user=<name>] [--job=<key>] [--batch=<id>] "
         f"{_PERIOD} {_PAGE}", "transaction.show",
         (SITE, *_MONEY, ASSOCIATION, TRANSACTION), (), OWN, "GET /transactions", rows="transaction.rows",
+        columns="transaction project user start end runtime billed_seconds unit rate cost from_balance from_credit released "
+        "source job batch",
     ),
     Command(
         "bill generate", "--project=<name> --time_period=<period>", "bill.generate",
         (SITE, *_MONEY, ASSOCIATION, TRANSACTION, PAYMENT), (), BY_PROJECT, "GET /projects/{project}/bill",
-        rows="bill.rows",
+        rows="bill.rows", columns="date user hours cost",
     ),
     Command(
         "job import",
@@ -155,6 +161,7 @@ COMMANDS: tuple[Command, ...] = (
         "[--tenant=<name> --create-missing] [--rejects=<file>] FILE", "job.bring",
         (SITE, *_MONEY, ASSOCIATION, HOLD, TRANSACTION, CLAIM),
         (*_MONEY, ASSOCIATION, HOLD, TRANSACTION, CLAIM, KEY), OWN, "POST /jobs", rows="job.rows", session=True,
+        columns="project jobs hours cost",
     ),
     Command(
         "job undo", "--batch=<id> [-y]", "job.undo",
@@ -165,6 +172,7 @@ COMMANDS: tuple[Command, ...] = (
         "log list",
         "[--tenant=<name>] [--project=<name>] [--actor=<name>] [--category=<word>] [--action=<word>] [--commit=<id>] "
         f"{_PERIOD} {_PAGE}", "log.show", (SITE, LOG), (), OWN, "GET /log", rows="log.rows",
+        columns="time stream seq actor category action details",
     ),
     Command(
         "log show",

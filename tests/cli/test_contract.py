@@ -148,6 +148,28 @@ def test_forms(call: Call, form: str, books: Shell, model: Model) -> None:
     assert not result.out.startswith("{")
 
 
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.columns], ids=lambda one: one.words)
+def test_columns_of_no_rows(command: Command, books: Shell, model: Model) -> None:
+    """Where there are no rows, table and CSV show the header that the rows would have."""
+    call = filled(next(call for call in CALLS if call.command is command), model.places)
+    dry = ["--dry-run"] if command.changes else []
+    header = place(call, books).run(*call.words(), *dry, "--format=csv").out.splitlines()[0].split(",")
+    columns = command.columns.split()
+    assert [name for name in header if name in columns] == columns
+    assert {*header} - {*columns} <= {"state", "closed", "transaction", "late", "reverses"}
+
+
+def test_no_rows(books: Shell) -> None:
+    """The header stands alone."""
+    books.ok("rate", "set", "--rate=1")
+    words = ("transaction", "list", "--time_period=1999-01-01,1999-01-02")
+    assert books.run(*words, "--format=csv").out.startswith("transaction,project,user,start,end,")
+    lines = books.run(*words, "--format=table").out.splitlines()
+    assert lines[0].split()[:3] == ["transaction", "project", "user"]
+    assert {*lines[1]} == {"-", " "}
+    assert len(lines) == 2
+
+
 @by_words
 def test_numbers_are_exact(command: Command, books: Shell, model: Model) -> None:
     """Numbers are written as decimals with at most six places: no exponents, no 12.499999999999998."""
