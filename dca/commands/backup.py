@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from dca.commands.table import PERMITTED
 from dca.core import clock
-from dca.core.errors import RefusedError, UsageError
+from dca.core.errors import RefusedError, UnsoundError, UsageError
 from dca.core.names import shown
 from dca.store import declaration, export, transfer
+from dca.store.damage import LISTED_MAX
 from dca.store.export import Start
 from dca.store.port import Head, LogQuery
+from dca.store.replay import VOID
 from dca.store.schema import VERSION
 
 if TYPE_CHECKING:
@@ -66,12 +68,27 @@ def rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def check(session: Session, file: FileName) -> dict[str, Any]:
-    """Check a backup, FILE: read to its end, restore it into a scratch store, and look whether these books are in order."""
+    """Check a backup, FILE: read to its end, restore it into a scratch store, and verify these books.
+
+    What is listed under `notes`, void entries among it, is no damage; docs/verify.md says what it means.
+    """
+    from dca.store.verify import Inline, Verification
+
     path = _file(file)
     start, end = export.whole(path)
-    with session.other("", "") as (store, _), store.build() as builder, export.Backup(path, session.progress) as backup:
-        transfer.bring(backup.lines(), end.streams, builder, PERMITTED)
-    return {"backup": {"file": str(path), **_told(start, end)}}
+    with session.other("", "") as (store, _):
+        with store.build() as builder, export.Backup(path, session.progress) as backup:
+            transfer.bring(backup.lines(), end.streams, builder, PERMITTED)
+        with store.archive() as archive:
+            verification = Verification(archive, signed=start.signed)
+            verification.whole(Inline(archive, PERMITTED), lambda done, total: None)
+    found = verification.findings.listed()
+    notes = [*verification.findings.notes.values(), *(one for one in found if one["damage"] == VOID)][:LISTED_MAX]
+    damage = [one for one in found if one["damage"] != VOID][:LISTED_MAX]
+    if damage:
+        sentence = f"the backup {file} is of books that are not in order: {damage[0]['sentence']}."
+        raise UnsoundError(sentence, damage=damage, notes=notes)
+    return {"backup": {"file": str(path), **_told(start, end)}, "notes": notes}
 
 
 def restore(session: Session, file: FileName) -> dict[str, Any]:

@@ -75,6 +75,8 @@ def test_through_a_file(sqlite: Shell) -> None:
     assert told(third) == told(other)
     declared = [line["details"] for line in third.ok("log", "list", "--category=restore")["log"]]
     assert len(declared) == 2
+    for shell in (other, third):
+        shell.ok("log", "verify")
 
 
 def test_to_elasticsearch_and_back(sqlite: Shell, distant: Shell) -> None:
@@ -95,6 +97,8 @@ def test_to_elasticsearch_and_back(sqlite: Shell, distant: Shell) -> None:
     assert stamped["g"][-2]["author"]["username"] == distant.actor
     assert "author" not in stamped["t:acme"][0]
     assert home.ok("tenant", "payment", "--tenant=acme", "--payment=1")
+    for shell in (sqlite, distant, home):
+        shell.ok("log", "verify")
     refused = checks.failure(home.run("store", "copy", f"--to={distant.store}"), 1)
     assert "there are books" in refused["error"]
 
@@ -109,7 +113,8 @@ def test_void_entries_stay_void(sqlite: Shell, distant: Shell, clean_server: Boo
     forged = {**documents(sqlite)["t:idle"][0], "seq": 2}
     assert clean_server.create("log", "t:idle:2", forged).status == 201
     distant.ok("backup", "a.backup")
-    distant.ok("backup", "check", "a.backup")
+    found = distant.ok("backup", "check", "a.backup")["notes"]
+    assert [(one["damage"], one["stream"]) for one in found] == [("void", "t:acme"), ("void", "t:idle")]
     home = at(sqlite.folder, "home.db")
     home.ok("restore", "a.backup")
     assert home.ok("list", "--all") == distant.ok("list", "--all")

@@ -47,7 +47,7 @@ ANSWERS = {
     "doctor": {"store", "found", "checks"},
     "log show": {"entry", "changes", "records", "next", "as_of"},
     "backup": {"backup"},
-    "backup check": {"backup"},
+    "backup check": {"backup", "notes"},
     "restore": {"restored"},
     "store copy": {"copied"},
     "bench": {"store", "program", "processors", "jobs", "rounds", "rows"},
