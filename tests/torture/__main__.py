@@ -1,5 +1,7 @@
 """Run the harness for a while: rounds of all kinds by turns, each with a seed of its own, and a summary at the end.
 
+There are two lanes, one for what needs an Elasticsearch and one for what does not, each with a summary of its own.
+
 Usage: python -m tests.torture [--minutes=N] [--seed=N] [--kinds=NAME,...] [--rounds=N] [--report=FILE]
 
 A round that fails prints what was wrong, and the command that runs this round again.
@@ -8,12 +10,14 @@ A round that fails prints what was wrong, and the command that runs this round a
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import time
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from random import SystemRandom
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from tests.torture.figures import Figures
@@ -100,8 +104,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = [name for name in given.kinds.split(",") if name not in KINDS]
     if unknown:
         parser.error(f"there is no kind {', '.join(unknown)}; choose from {', '.join(KINDS)}")
-    _say(f"seed {given.seed}")
-    run = Run(given.seed, given.minutes, given.rounds, [KINDS[name] for name in given.kinds.split(",")])
+    _say(f"seed {given.seed}, kinds {given.kinds}")
+    kinds = [KINDS[name] for name in given.kinds.split(",")]
+    near = [kind for kind in kinds if not kind.distant]
+    if len(near) in (0, len(kinds)):
+        return _lane(given, kinds)
+    with TemporaryDirectory() as folder:
+        report = Path(folder) / "near.txt"
+        options = [f"--minutes={given.minutes}", f"--seed={given.seed}", f"--rounds={given.rounds}"]
+        options += [f"--kinds={','.join(kind.name for kind in near)}", f"--report={report}"]
+        command = [sys.executable, "-m", "tests.torture", *options]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as beside:
+            failed = _lane(given, [kind for kind in kinds if kind.distant])
+        text = report.read_text(encoding="utf-8") if report.exists() else "the lane beside has ended without a report\n"
+    print(text)
+    if given.report:
+        with given.report.open("a", encoding="utf-8") as file:
+            file.write("\n" + text)
+    return int(bool(failed or beside.returncode))
+
+
+def _lane(given: argparse.Namespace, kinds: Sequence[Kind]) -> int:
+    """Play some kinds by turns in this process."""
+    run = Run(given.seed, given.minutes, given.rounds, kinds)
     begin = time.monotonic()
     try:
         run.go()

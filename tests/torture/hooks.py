@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,17 @@ from tests.hooks.captured import COLUMNS
 from tests.hooks.captured import run as captured
 from tests.hooks.site import Site as HookSite
 from tests.torture.site import ELASTICSEARCH, SQLITE, verify
-from tests.torture.trouble import Weather, config_of
+from tests.torture.trouble import Weather, config_of, emptied_cluster, in_trouble
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.elastic.server import BookServer
     from tests.hooks.captured import Run
     from tests.torture.figures import Figures
     from tests.torture.site import Site
 
+CLUSTER = "three nodes"
 JOBS, AT_ONCE = 48, 16
 KILLED = 0.15
 KILLED_WITHIN = 0.8
@@ -103,17 +108,28 @@ def hooks(store: str, seed: int, site: Site, figures: Figures, *, jobs: int = JO
         place = HookSite(folder)
         if store == SQLITE:
             place.open_books()
-            _run(place, seed, jobs, figures, name)
-            return
-        server = site.servers[0]
-        server.empty()
-        with proxy(server.server.host, server.server.port) as between:
-            place.shell = distant_shell(folder, server)
-            place.open_books()
-            around = config_of(place.shell, between.url, server)
-            place.configure(**around)
-            between.draw = Weather(seed, figures)
-            _run(place, seed, jobs, figures, name)
+            with _judged(place, jobs, figures, name):
+                _run(place, seed, jobs, figures, name)
+        elif store == ELASTICSEARCH:
+            server = site.servers[0]
+            server.empty()
+            with proxy(server.server.host, server.server.port) as between:
+                _open(place, between.url, server)
+                between.draw = Weather(seed, figures)
+                with _judged(place, jobs, figures, name):
+                    _run(place, seed, jobs, figures, name)
+        else:
+            with emptied_cluster(site, proxied=False) as lent:
+                _open(place, lent.hosts, lent.server)
+                with _judged(place, jobs, figures, name), in_trouble(lent, seed, figures):
+                    _run(place, seed, jobs, figures, name)
+
+
+def _open(place: HookSite, hosts: str, server: BookServer) -> None:
+    """Let the hooks find distant books by these hosts, and open them."""
+    place.shell = distant_shell(place.folder, server)
+    place.open_books()
+    place.configure(**config_of(place.shell, hosts, server))
 
 
 def _run(place: HookSite, seed: int, jobs: int, figures: Figures, name: str) -> None:
@@ -122,16 +138,21 @@ def _run(place: HookSite, seed: int, jobs: int, figures: Figures, name: str) -> 
     scheduler = Scheduler(place, seed)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         killed = sum(pool.map(scheduler.run, range(jobs)))
-    kept = len(place.kept())
+    figures.add(f"{name}: jobs", jobs)
+    figures.add(f"{name}: hooks killed", killed)
+    figures.add(f"{name}: calls that waited in the spool", len(place.kept()))
+
+
+@contextmanager
+def _judged(place: HookSite, jobs: int, figures: Figures, name: str) -> Iterator[None]:
+    """After the hooks, send what waits and import what sacct says; then look at the books."""
+    yield
     _send_all(place)
     booked = {one.job for one in whole_books(place.shell).records["transaction"].values()}
+    figures.add(f"{name}: jobs charged by hooks", len(booked))
     _import_all(place)
     _each_once(place, jobs)
     verify(place.shell, figures, name)
-    figures.add(f"{name}: jobs", jobs)
-    figures.add(f"{name}: hooks killed", killed)
-    figures.add(f"{name}: calls that waited in the spool", kept)
-    figures.add(f"{name}: jobs charged by hooks", len(booked))
 
 
 def _send_all(place: HookSite) -> None:
@@ -218,6 +239,6 @@ def _slurm(*words: str) -> str | None:
 
 
 def play(seed: int, site: Site, figures: Figures) -> None:
-    """Play one round of hooks: by turns on SQLite and on Elasticsearch behind a faulty proxy."""
-    hooks((SQLITE, ELASTICSEARCH)[seed % 2], seed, site, figures)
+    """Play one round of hooks: by turns on SQLite, on Elasticsearch behind a faulty proxy, and on a cluster in trouble."""
+    hooks((SQLITE, ELASTICSEARCH, CLUSTER)[seed % 3], seed, site, figures)
     real_slurm(site, figures)

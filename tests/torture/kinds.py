@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 
 
 class Kind(NamedTuple):
-    """A kind of rounds: its name, how much of the time it gets, and what plays a round of it."""
+    """A kind of rounds: its name, how much of the time of its lane it gets, and what plays a round of it."""
 
     name: str
     share: float
     play: Callable[[int, Site, Figures], None]
+
+    @property
+    def distant(self) -> bool:
+        """Tell whether it needs an Elasticsearch; those that do not are played beside those that do."""
+        return not self.name.endswith("-sqlite")
 
 
 KINDS = {

@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.concurrency.ledgers import distant_shell
 from tests.elastic.proxy import Asked, Fault, Proxy, proxy
@@ -97,33 +97,58 @@ def faulty(seed: int, site: Site, figures: Figures, *, writers: int = PROXIED_WR
 
 def nodes(seed: int, site: Site, figures: Figures) -> None:
     """Let many write to a cluster whose nodes are killed and come back, in every second round behind faulty proxies."""
+    with site.folder() as folder, emptied_cluster(site, proxied=bool(seed % 2)) as lent:
+        shell = distant_shell(folder, lent.server)
+        around = config_of(shell, lent.hosts, lent.server)
+
+        def crowd(tasks: Sequence[Task]) -> Sequence[Ended]:
+            with in_trouble(lent, seed, figures):
+                return site.nursery.run(*(one._replace(environment=one.environment | around) for one in tasks))
+
+        scripts = scripts_of(seed, WRITERS, COMMANDS, TENANTS)
+        run_race(shell, TENANTS, scripts, [None] * WRITERS, crowd, figures, "three nodes")
+
+
+class Lent(NamedTuple):
+    """A cluster with empty books, and how to reach it."""
+
+    cluster: Cluster
+    server: BookServer
+    between: list[Proxy]
+
+    @property
+    def hosts(self) -> str:
+        """Return the addresses of all nodes, or of the proxies before them, as a config names them."""
+        return ",".join([one.url for one in self.between] or [node.server.address for node in self.cluster.nodes])
+
+
+@contextmanager
+def emptied_cluster(site: Site, *, proxied: bool) -> Iterator[Lent]:
+    """Lend a cluster with books that are set up and empty."""
     cluster = site.cluster
     cluster.wait_until_whole()
     server = BookServer(cluster.nodes[0].server, "torture-")
     clean_up(server.server, server.prefix)
-    with site.folder() as folder, ExitStack() as stack:
-        shell = distant_shell(folder, server)
-        shell.ok("setup")
-        cluster.wait_until_whole()
-        hosts = [node.server.address for node in cluster.nodes]
-        between: list[Proxy] = []
-        if seed % 2:
-            between = [stack.enter_context(proxy(node.server.host, node.server.port)) for node in cluster.nodes]
-            hosts = [one.url for one in between]
-        around = config_of(shell, ",".join(hosts), server)
+    with server.store() as store:
+        store.setup()
+    cluster.wait_until_whole()
+    with ExitStack() as stack:
+        ports = [(node.server.host, node.server.port) for node in cluster.nodes] if proxied else []
+        yield Lent(cluster, server, [stack.enter_context(proxy(*port)) for port in ports])
 
-        def crowd(tasks: Sequence[Task]) -> Sequence[Ended]:
-            for one in between:
-                one.draw = Weather(seed, figures)
-            with killing(cluster, seed, figures):
-                ended = site.nursery.run(*(one._replace(environment=one.environment | around) for one in tasks))
-            for one in between:
-                one.draw = lambda _: None
-            cluster.wait_until_whole()
-            return ended
 
-        scripts = scripts_of(seed, WRITERS, COMMANDS, TENANTS)
-        run_race(shell, TENANTS, scripts, [None] * WRITERS, crowd, figures, "three nodes")
+@contextmanager
+def in_trouble(lent: Lent, seed: int, figures: Figures) -> Iterator[None]:
+    """Let nodes be killed, and proxies be faulty, for as long as the context lasts; afterwards all is whole again."""
+    for one in lent.between:
+        one.draw = Weather(seed, figures)
+    try:
+        with killing(lent.cluster, seed, figures):
+            yield
+    finally:
+        for one in lent.between:
+            one.draw = lambda _: None
+        lent.cluster.wait_until_whole()
 
 
 @contextmanager
