@@ -10,6 +10,7 @@ A round that fails prints what was wrong, and the command that runs this round a
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import SystemRandom
 from tempfile import TemporaryDirectory
+from threading import Event
 from typing import TYPE_CHECKING
 
 from tests.torture.figures import Figures
@@ -63,7 +65,9 @@ class Run:
         begin = time.monotonic()
         try:
             kind.play(seed, site, self.figures)
-        except Exception as wrong:  # noqa: BLE001 -- whatever goes wrong is the find
+        except Exception as wrong:
+            if STOPPED.is_set():
+                raise KeyboardInterrupt from wrong
             said = str(wrong) if isinstance(wrong, AssertionError) else traceback.format_exc()
             again = f"python -m tests.torture --kinds={kind.name} --seed={seed} --rounds=1"
             self.failures.append(f"{kind.name} fails: {said}\nrun it again with: {again}")
@@ -87,6 +91,15 @@ class Run:
         )
 
 
+STOPPED = Event()
+
+
+def _stop(*_: object) -> None:
+    """Break off the round that is being played, wherever it is."""
+    STOPPED.set()
+    raise KeyboardInterrupt
+
+
 def _say(text: str) -> None:
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
@@ -105,17 +118,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         parser.error(f"there is no kind {', '.join(unknown)}; choose from {', '.join(KINDS)}")
     _say(f"seed {given.seed}, kinds {given.kinds}")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     kinds = [KINDS[name] for name in given.kinds.split(",")]
     near = [kind for kind in kinds if not kind.distant]
     if len(near) in (0, len(kinds)):
-        return _lane(given, kinds)
+        return int(_lane(given, kinds)[0])
     with TemporaryDirectory() as folder:
         report = Path(folder) / "near.txt"
         options = [f"--minutes={given.minutes}", f"--seed={given.seed}", f"--rounds={given.rounds}"]
         options += [f"--kinds={','.join(kind.name for kind in near)}", f"--report={report}"]
         command = [sys.executable, "-m", "tests.torture", *options]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as beside:
-            failed = _lane(given, [kind for kind in kinds if kind.distant])
+            failed, interrupted = _lane(given, [kind for kind in kinds if kind.distant])
+            if interrupted:
+                beside.terminate()
         text = report.read_text(encoding="utf-8") if report.exists() else "the lane beside has ended without a report\n"
     print(text)
     if given.report:
@@ -124,19 +141,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(bool(failed or beside.returncode))
 
 
-def _lane(given: argparse.Namespace, kinds: Sequence[Kind]) -> int:
-    """Play some kinds by turns in this process."""
+def _lane(given: argparse.Namespace, kinds: Sequence[Kind]) -> tuple[bool, bool]:
+    """Play some kinds by turns in this process; return whether any failed, and whether it was interrupted."""
+    interrupted = False
     run = Run(given.seed, given.minutes, given.rounds, kinds)
     begin = time.monotonic()
     try:
         run.go()
     except KeyboardInterrupt:
+        interrupted = True
         _say("interrupted")
     text = run.summary((time.monotonic() - begin) / MINUTE)
     print(text)
     if given.report:
         given.report.write_text(text + "\n", encoding="utf-8")
-    return int(bool(run.failures))
+    return bool(run.failures), interrupted
 
 
 if __name__ == "__main__":
