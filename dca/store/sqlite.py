@@ -46,6 +46,8 @@ HEADER_BYTES = 100
 """With fewer bytes a file is no database of SQLite."""
 BUSY_SECONDS = 0.1
 VARIABLES_MAX = 900
+MANY = 32
+"""Records that are read together rather than one by one."""
 KNOWN_MAX = 5_000
 """Records of earlier writes that are kept in memory at most."""
 DAYS_MAX = 5_000
@@ -612,7 +614,13 @@ class _SqliteReader:
             known[SITE_ID] = DEFAULT_SITE
 
     def need(self, keys: Sequence[tuple[str, str]]) -> None:
-        pass
+        if len(keys) < MANY:
+            return
+        by_kind: dict[str, list[str]] = defaultdict(list)
+        for kind, record_id in keys:
+            by_kind[kind].append(record_id)
+        for kind, ids in by_kind.items():
+            self.get(kind, ids)
 
     def route(self, projects: Sequence[str]) -> list[str]:
         found = self.get(PROJECT, projects)
