@@ -61,6 +61,8 @@ def available(project: Project) -> int:
 
 def split(balance: int, credit: int, amount: int) -> Parts:
     """Take an amount: from the balance while it lasts, then from the credit, the rest from the balance again."""
+    if 0 <= amount <= balance:
+        return Parts(amount, 0)
     from_balance = min(max(balance, 0), amount)
     from_credit = min(max(credit, 0), amount - from_balance)
     return Parts(amount - from_credit, from_credit)

@@ -50,7 +50,11 @@ KINDS: dict[str, Kind] = {
             TRANSACTION,
             model.Transaction,
             mutable=False,
-            indexes=(("project", "end"), ("tenant", "end"), ("batch",)),
+            indexes=(
+                ("project", "end", "user", "billed_seconds", "cost", "stream"),
+                ("tenant", "end", "tenant_balance", "stream"),
+                ("batch",),
+            ),
             dates=("start", "end", "time"),
             meaning="the cost of a job, or its counter-record",
         ),

@@ -13,6 +13,7 @@ from json.encoder import encode_basestring
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dca.core.clock import INSTANT_MAX
 from dca.core.errors import BusyError, DamagedError, DcaError, RefusedError, UnreachableError
 from dca.core.model import DEFAULT_SITE, SITE_ID, Claim, Record
 from dca.store.entry import canonical, parse_changes, seal
@@ -50,7 +51,6 @@ MANY = 32
 """Records that are read together rather than one by one."""
 KNOWN_MAX = 5_000
 """Records of earlier writes that are kept in memory at most."""
-DAYS_MAX = 5_000
 NETWORK_FILE_SYSTEMS = {
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "afs", "9p", "pvfs2",
     "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "orangefs", "panfs",
@@ -639,37 +639,38 @@ class _SqliteReader:
 
     def sums(self, request: Sums) -> list[Sum]:
         if not request.days:
-            return self._sums(request, "0", "", [])
+            return self._sums(request, 0, ())
+        field = request.day_field
+        begin = max((one.value for one in request.where if one[:2] == (field, "ge")), default=0)
+        end = min((one.value for one in request.where if one[:2] == (field, "lt")), default=INSTANT_MAX)
         rows: list[Sum] = []
-        for begin in range(0, len(request.days), DAYS_MAX):
-            listed = [(begin + n, day.begin, day.end) for n, day in enumerate(request.days[begin : begin + DAYS_MAX])]
-            calendar = f"(VALUES {', '.join('(?, ?, ?)' for _ in listed)})"
-            field = f'"{request.day_field}"'
-            days = f'CROSS JOIN "{request.kind}" ON {field} >= day.column2 AND {field} < day.column3'
-            rows += self._sums(request, "day.column1", f"{calendar} AS day {days}", [v for day in listed for v in day])
+        for number, day in enumerate(request.days):  # one range each: of two SQLite might walk through the wider one
+            within = (Condition(field, "ge", max(begin, day.begin)), Condition(field, "lt", min(end, day.end)))
+            rows += self._sums(request, number, within)
         return rows
 
-    def _sums(self, request: Sums, day: str, source: str, values: list[Any]) -> list[Sum]:
-        where, where_values = _conditions((Condition("stream", "eq", request.stream), *request.where))
+    def _sums(self, request: Sums, day: int, within: tuple[Condition, ...]) -> list[Sum]:
+        """Return the sums of one day; all fields that are asked for stand in an index."""
+        narrowed = [one for one in request.where if not within or one[:2] not in {bound[:2] for bound in within}]
+        where, values = _conditions((Condition("stream", "eq", request.stream), *narrowed, *within))
         group = [f"[{name}]" for name in request.group]
         every = " + ".join(f"[{name}]" for name in request.fields)  # a value that is missing makes no smaller sum
-        added = ", ".join([*(f"sum([{name}])" for name in request.fields), f"count({every})", "count(*)"])
-        columns = ", ".join([day, *group, added])
-        keys = ", ".join(str(number + 1) for number in range(len(group) + 1))
-        table = source or f'"{request.kind}"'
-        sql = f"SELECT {columns} FROM {table} WHERE {where} GROUP BY {keys} ORDER BY {keys}"
+        columns = ", ".join([*group, *(f"sum([{name}])" for name in request.fields), f"count({every})", "count(*)"])
+        order = f" GROUP BY {', '.join(group)} ORDER BY {', '.join(group)}" if group else ""
+        sql = f'SELECT {columns} FROM "{request.kind}" WHERE {where}{order}'
         try:
-            rows = self._connection.execute(sql, [*values, *where_values]).fetchall()
+            rows = self._connection.execute(sql, values).fetchall()
         except sqlite3.OperationalError as error:
             if "integer overflow" not in str(error):
                 raise
-            return total(self.find(Query(request.kind, where=request.where, limit=-1)), request)
+            found = self.find(Query(request.kind, (*request.where, *within), limit=-1))
+            return [row._replace(day=day) for row in total(found, request._replace(days=()))]
         rows = [row for row in rows if row[-1]]
-        types = (int, *(FIELD_TYPES[request.kind][name] for name in request.group), *[int] * len(request.fields))
+        types = (*(FIELD_TYPES[request.kind][name] for name in request.group), *[int] * len(request.fields))
         if any(tuple(map(type, row[:-2])) != types or row[-2] != row[-1] for row in rows):
             raise _damaged(f"a {request.kind}")
         width = len(group)
-        return [Sum(row[0], tuple(row[1 : 1 + width]), tuple(row[1 + width : -2]), row[-1]) for row in rows]
+        return [Sum(day, tuple(row[:width]), tuple(row[width:-2]), row[-1]) for row in rows]
 
     def log(self, query: LogQuery) -> list[Entry]:
         where, values = _conditions(query.where)

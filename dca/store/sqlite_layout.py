@@ -44,7 +44,24 @@ _BROUGHT = (
 """What entries from another store hold beyond the columns of the log: the author whom that store stamped on them, as JSON,
 and the whole document where it is no entry."""
 
-STEPS = (Step("a table for the authors of entries that are brought from another store", (_BROUGHT,), optional=True),)
+_SUMS = {
+    "transaction_project_end": ("user", "billed_seconds", "cost", "stream"),
+    "transaction_tenant_end": ("tenant_balance", "stream"),
+}
+"""Indexes of a layout before, and the columns that one of today has beyond theirs: all that a bill sums up."""
+_SUMS_IN_INDEX = (
+    *(f'DROP INDEX "{name}"' for name in _SUMS),
+    *(
+        f'CREATE INDEX "{name}_{"_".join(further)}" ON "transaction" '
+        "(" + ", ".join(f'"{column}"' for column in (*name.split("_")[1:], *further)) + ")"
+        for name, further in _SUMS.items()
+    ),
+)
+
+STEPS = (
+    Step("a table for the authors of entries that are brought from another store", (_BROUGHT,), optional=True),
+    Step("indexes that hold what a bill sums up", _SUMS_IN_INDEX, optional=True),
+)
 LAYOUT = 1 + len(STEPS)
 
 
