@@ -345,9 +345,21 @@ def _target(path: Path, *, overwrite: bool) -> Path:
             raise UsageError(f"{printed(path)} is no file; name a new file for the backup.")
         if path.exists() and not overwrite:
             raise _exists(path)
+        if path.exists() and path.stat().st_size and not _is_backup(path):
+            raise UsageError(f"{printed(path)} is no backup of dca and is not replaced; name another file.")
     except (OSError, RuntimeError, ValueError) as error:
         raise _unwritten(path, error) from None
     return path
+
+
+def _is_backup(path: Path) -> bool:
+    try:
+        Backup(path).close()
+    except UnreachableError:  # of a newer dca
+        return True
+    except (DamagedError, UsageError):
+        return False
+    return True
 
 
 def _name(part: str, path: Path, *, overwrite: bool) -> None:

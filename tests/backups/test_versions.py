@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dca.store import sqlite_layout
+from dca.store.export import FORMAT
+from dca.store.schema import VERSION
 from dca.store.sqlite_layout import LAYOUT, STEPS, Step
 from tests.backups import versions
 from tests.backups.versions import VERSIONS
@@ -66,6 +68,7 @@ def test_old_books_are_upgraded(layout: int, folder: Path) -> None:
     assert versions.answers(shell) == answered(layout)
     assert not [line for line in shell.ok("setup")["done"] if line.startswith("upgraded the books")]
     assert shell.ok(*CHARGE)
+    shell.ok("log", "verify")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -113,3 +116,28 @@ def test_unknown_layouts(layout: int, folder: Path) -> None:
         assert f"(layout {layout})" in error
         assert ("newer dca" in error) == (layout > LAYOUT)
     assert shell.state() == before
+
+
+BACKUPS = sorted(path.stem for path in VERSIONS.glob("format-*.gz"))
+
+
+@pytest.mark.parametrize("name", BACKUPS)
+def test_old_backups_are_restored(name: str, folder: Path) -> None:
+    """A backup of every format and schema is whole, and the books that are restored from it answer as they did."""
+    shell = Shell(folder)
+    file = str(VERSIONS / f"{name}.gz")
+    shell.ok("backup", "check", file)
+    shell.ok("restore", file)
+    answers = versions.answers(shell)
+    answers["log list"]["log"] = [line for line in answers["log list"]["log"] if line["category"] != "restore"]
+    assert answers == json.loads((VERSIONS / f"{name}.json").read_text(encoding="utf-8"))
+    assert shell.ok(*CHARGE)
+    shell.ok("log", "verify")
+
+
+def test_every_version_is_kept() -> None:
+    """There is a file of every layout up to now, and of the present format and schema."""
+    kept = {path.name for path in VERSIONS.iterdir()}
+    wanted = {f"layout-{layout}.{ending}" for layout in LAYOUTS for ending in ("db.gz", "json")}
+    present = {f"format-{FORMAT}-schema-{VERSION}.{ending}" for ending in ("gz", "json")}
+    assert wanted | present <= kept

@@ -13,7 +13,8 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dca.store import sqlite_layout
+from dca.store import export, sqlite_layout
+from dca.store.schema import VERSION
 from tests.cli import calls
 from tests.cli.shell import Shell, scratch
 
@@ -64,6 +65,9 @@ def kept(shell: Shell) -> Iterator[tuple[str, bytes]]:
         connection.execute("VACUUM INTO ?", (str(small),))
     with contextlib.closing(sqlite3.connect(small)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
+    shell.ok("backup", "kept.backup")
+    yield f"format-{export.FORMAT}-schema-{VERSION}.gz", (shell.folder / "kept.backup").read_bytes()
+    yield f"format-{export.FORMAT}-schema-{VERSION}.json", f"{json.dumps(answers(shell), indent=1)}\n".encode()
     yield f"{name}.db.gz", gzip.compress(small.read_bytes(), mtime=0)
     yield f"{name}.json", f"{json.dumps(answers(shell), indent=1)}\n".encode()
 
