@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from dca.store.port import Entry
 
 T = TypeVar("T")
-JOBS_MAX, JOBS_QUICK = 1_000_000, 100_000
+JOBS_MAX, JOBS_QUICK, JOBS_QUICK_DISTANT = 1_000_000, 100_000, 20_000
+BYTES_A_JOB = 2_000
+"""Room that a job takes in books, floors and logs, generously."""
 ENTRIES = 1_000
 CHARGE = "transaction charge"
 PERIOD = f"{jobs.YEAR}-01-01,{jobs.YEAR}-12-31"
@@ -71,6 +73,11 @@ class Sizes(NamedTuple):
 
     jobs: int
     rounds: int
+
+    @property
+    def bytes(self) -> int:
+        """Return how much room the measuring takes at most."""
+        return BYTES_A_JOB * self.jobs
 
     @property
     def commits(self) -> int:

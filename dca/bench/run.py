@@ -10,7 +10,7 @@ from math import floor, log10
 from typing import TYPE_CHECKING, Any
 
 from dca import __version__
-from dca.bench.rows import JOBS_MAX, JOBS_QUICK, ROWS, Figure, Laboratory, Sizes
+from dca.bench.rows import JOBS_MAX, JOBS_QUICK, JOBS_QUICK_DISTANT, ROWS, Figure, Laboratory, Sizes
 from dca.bench.scratch import scratch
 from dca.core.errors import UnreachableError, UsageError
 from dca.core.money import MICRO, Decimal
@@ -26,10 +26,11 @@ DIGITS = 4
 def measure(site: Site, *, only: str = "", jobs: int = 0, quick: bool = False) -> dict[str, Any]:
     """Measure the rows chosen, or all; return them with what they were measured on."""
     chosen = _chosen(only)
-    sizes = Sizes(jobs or (JOBS_QUICK if quick else JOBS_MAX), ROUNDS_QUICK if quick else ROUNDS)
+    few = JOBS_QUICK if site.is_sqlite else JOBS_QUICK_DISTANT
+    sizes = Sizes(jobs or (few if quick else JOBS_MAX), ROUNDS_QUICK if quick else ROUNDS)
     rows = []
     try:
-        with scratch(site) as books:
+        with scratch(site, sizes.bytes) as books:
             lab = Laboratory(books, sizes)
             try:
                 for number, name in enumerate(chosen, 1):

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from dca import engine, lines
 from dca.commands.table import BY_WORDS
-from dca.core.errors import DcaError, DeniedError, UnreachableError
+from dca.core.errors import DcaError, DeniedError, RefusedError, UnreachableError
+from dca.store.health import amount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 SQLITE = "sqlite:"
 TENANTS = 8
 MONEY = "1000000"
+ROOM_LEFT = 1 << 30
+"""Bytes that stay free beside the scratch books."""
 SWEEPS = 4
 SWEEP_SECONDS = 30.0
 PAUSE_SECONDS = 0.25
@@ -43,19 +46,25 @@ class Site(NamedTuple):
     """Tell a person at a terminal how far it is."""
     tell: Callable[[str], None]
 
+    @property
+    def is_sqlite(self) -> bool:
+        """Tell whether the books are a file."""
+        return not self.settings.hosts and self.settings.store.startswith(SQLITE)
+
 
 class Scratch:
     """Books of their own, with a folder for files."""
 
-    def __init__(self, site: Site) -> None:
-        """Choose a name and a folder; nothing is made yet but the folder."""
+    def __init__(self, site: Site, needed: int) -> None:
+        """Choose a name and a folder with room; nothing is made yet but the folder."""
         self.site = site
         drawn = os.urandom(4).hex()
         address = site.settings.hosts.split(",")[0].strip() or site.settings.store
-        self.is_sqlite = address.startswith(SQLITE)
+        self.is_sqlite = site.is_sqlite
         if self.is_sqlite:
             books = Path(site.place)
             beside = next(folder for folder in books.parents if folder.exists())
+            check_room(beside, needed)
             self.folder = Path(tempfile.mkdtemp(prefix=f"{books.name}.bench-", dir=beside))
             address = f"{SQLITE}{self.folder / 'books.db'}"
         else:
@@ -143,12 +152,22 @@ class Scratch:
             time.sleep(PAUSE_SECONDS)
 
 
+def check_room(folder: Path, needed: int) -> None:
+    """Refuse to fill a disk on which real books may be."""
+    free = shutil.disk_usage(folder).free
+    if free < needed + ROOM_LEFT:
+        raise RefusedError(
+            f"measuring takes about {amount(needed)} and must leave {amount(ROOM_LEFT)}, but only {amount(free)} are free "
+            f"in {folder}; use --quick or a smaller --jobs."
+        )
+
+
 @contextlib.contextmanager
-def scratch(site: Site) -> Iterator[Scratch]:
-    """Lend scratch books; they are removed whatever happens, but for a SIGKILL."""
+def scratch(site: Site, needed: int) -> Iterator[Scratch]:
+    """Lend scratch books that may take so many bytes; they are removed whatever happens, but for a SIGKILL."""
     with _stopping_politely():
         try:
-            lent = Scratch(site)
+            lent = Scratch(site, needed)
         except OSError as error:
             raise UnreachableError(
                 f"no scratch books can be made beside {site.place} ({error.strerror}); nothing was measured."

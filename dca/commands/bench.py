@@ -17,9 +17,9 @@ def measure(session: Session, only: Text = "", jobs: Jobs = 0, *, quick: Flag = 
     The floor is what the same rows or documents cost with nothing around them, measured in turn with ours; the ratio is
     what counts, since machines differ and are noisy. The real books are not touched: the work is done in a scratch file
     beside them, or in scratch indices, which are removed at the end, also after Ctrl-C. --quick takes under two minutes,
-    with fewer rounds and a bill over 100,000 transactions; --jobs=<n> sets that number (1,000,000 without --quick), and
-    all else in proportion. --only=<rows> measures some rows, by comma: one, writers, batch, import, again, memory, bill,
-    verify, start.
+    with fewer rounds and a bill over 100,000 transactions (20,000 on Elasticsearch); --jobs=<n> sets that number
+    (1,000,000 without --quick), and all else in proportion. --only=<rows> measures some rows, by comma: one, writers,
+    batch, import, again, memory, bill, verify, start.
     """
     answer: dict[str, Any] = session.bench(only=only, jobs=jobs, quick=quick)
     return answer

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from dca.bench import jobs
+from dca.bench import jobs, scratch
 from dca.bench.rows import ROWS
 from dca.commands.bench import COLUMNS
+from dca.core.errors import RefusedError
 from tests.cli import checks
 from tests.cli.shell import Shell, as_somebody, room
 
@@ -120,6 +121,13 @@ def test_full_disk(books: Shell) -> None:
         with room(amount):
             checks.failure(books.run(*SMALL, "--only=import"), 3)
         assert around(books) == before
+
+
+def test_a_disk_with_real_books_is_not_filled(tmp_path: Path) -> None:
+    """Where too little room would be left, nothing is measured."""
+    scratch.check_room(tmp_path, 1)
+    with pytest.raises(RefusedError, match="use --quick or a smaller --jobs"):
+        scratch.check_room(tmp_path, 10**18)
 
 
 def test_no_right_to_make_them(books: Shell) -> None:
