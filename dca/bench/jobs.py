@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,8 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 YEAR = 2024
-FIRST = datetime(YEAR, 1, 1, tzinfo=UTC)
-LAST_SECONDS = 360 * 86_400
+DAY_SECONDS = 86_400
+LAST_SECONDS = 360 * DAY_SECONDS
 """All jobs end in the one year, whatever their number."""
 USERS = 50
 COLUMNS = ("JobIDRaw", "Cluster", "User", "Account", "Partition", "State", "Submit", "Start", "End", "ElapsedRaw", "AllocCPUS",
@@ -25,15 +26,26 @@ def user(number: int) -> str:
     return f"user{number % USERS:02d}"
 
 
+@cache
+def _day(number: int) -> str:
+    return (date(YEAR, 1, 1) + timedelta(days=number)).isoformat()
+
+
+def _time(seconds: int) -> str:
+    """Return a moment of the year as sacct writes it."""
+    day, rest = divmod(seconds, DAY_SECONDS)
+    return f"{_day(day)}T{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+
+
 def lines(count: int, account: str) -> Iterator[str]:
     """Yield a log of sacct -P: its header, and a line for each of so many jobs of an account."""
     yield "|".join(COLUMNS) + "\n"
     for number in range(count):
         mixed = (number * 2_654_435_761) >> 7  # spreads users, cores and times without chance
         elapsed = 30 + mixed % 86_000
-        submitted = FIRST + timedelta(seconds=number * LAST_SECONDS // count)
-        started = submitted + timedelta(seconds=mixed % 3_000)
-        times = (f"{one:%Y-%m-%dT%H:%M:%S}" for one in (submitted, started, started + timedelta(seconds=elapsed)))
+        submitted = number * LAST_SECONDS // count
+        started = submitted + mixed % 3_000
+        times = map(_time, (submitted, started, started + elapsed))
         cores = CORES[mixed % len(CORES)]
         yield "|".join((
             str(1_000_000 + number), "bench", user(mixed), account, "batch", STATES[mixed % len(STATES)], *times,

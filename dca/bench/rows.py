@@ -215,6 +215,8 @@ def _run(scratch: Scratch, words: Sequence[str]) -> tuple[float, str]:
     environment = {**os.environ, **scratch.environment}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed dca has its bytecode beside it
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ending = (signal.SIGINT, signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ending)  # between its start and the next line nobody would end it
     with subprocess.Popen(  # noqa: S603 -- dca itself
         [sys.executable, *words],
         env=environment,
@@ -225,6 +227,7 @@ def _run(scratch: Scratch, words: Sequence[str]) -> tuple[float, str]:
         start_new_session=True,
     ) as child:
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ending)
             out, _ = child.communicate()
         except BaseException:
             os.killpg(child.pid, signal.SIGKILL)  # with whatever it has started itself

@@ -29,6 +29,7 @@ def measure(site: Site, *, only: str = "", jobs: int = 0, quick: bool = False) -
     few = JOBS_QUICK if site.is_sqlite else JOBS_QUICK_DISTANT
     sizes = Sizes(jobs or (few if quick else JOBS_MAX), ROUNDS_QUICK if quick else ROUNDS)
     rows = []
+    load = os.getloadavg()[0]
     try:
         with scratch(site, sizes.bytes) as books:
             lab = Laboratory(books, sizes)
@@ -46,6 +47,7 @@ def measure(site: Site, *, only: str = "", jobs: int = 0, quick: bool = False) -
         "store": site.place,
         "program": f"dca {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}",
         "processors": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        "load": _number(load),
         "jobs": sizes.jobs,
         "rounds": sizes.rounds,
         "rows": rows,

@@ -50,7 +50,7 @@ ANSWERS = {
     "backup check": {"backup", "notes"},
     "restore": {"restored"},
     "store copy": {"copied"},
-    "bench": {"store", "program", "processors", "jobs", "rounds", "rows"},
+    "bench": {"store", "program", "processors", "load", "jobs", "rounds", "rows"},
     "log verify": {"streams", "entries", "changes", "records", "payments", "heads", "damage", "notes", "checkpoint"},
     "log checkpoint": {"checkpoint"},
     "log repair": {"repair", "left"},
@@ -98,7 +98,7 @@ def steady(value: Any) -> Any:
     """Return an answer without what differs from run to run: times, batches, room on the disk, digests, figures."""
     if isinstance(value, dict):
         value = {name: one for name, one in value.items() if "floor" not in value or type(one) is str}
-        return {name: steady(one) for name, one in value.items() if name not in ("bytes", "sha256", "content")}
+        return {name: steady(one) for name, one in value.items() if name not in ("bytes", "sha256", "content", "load")}
     if isinstance(value, list):
         return [steady(one) for one in value]
     if isinstance(value, str):

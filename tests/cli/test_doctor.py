@@ -124,7 +124,8 @@ def test_older_layout(books: Shell) -> None:
 def test_heads(books: Shell) -> None:
     """A head that is not where its stream ends: before it, after it, or with another hash."""
     execute(books.file, "CREATE TABLE kept AS SELECT * FROM head")
-    for change in ("seq = seq - 1", "seq = seq + 1", "hash = 'x'"):
+    earlier = "seq = 2, hash = (SELECT hash FROM log WHERE stream = 't:acme' AND seq = 2)"
+    for change in (earlier, "seq = seq - 1", "seq = seq + 1", "hash = 'x'"):
         execute(books.file, f"UPDATE head SET {change} WHERE stream = 't:acme'")  # noqa: S608 -- from the line above
         lines = failing(books, "heads")
         assert "t:acme" in lines["heads"]["found"]
