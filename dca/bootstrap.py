@@ -3,7 +3,6 @@
 import contextlib
 import os
 import pwd
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,8 +17,6 @@ from dca.engine import Store, Surroundings
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
-
-_PREFIX = re.compile(r"([a-z0-9][a-z0-9_-]{0,50})?")
 
 
 def surroundings(
@@ -164,10 +161,6 @@ def _elastic(settings: Settings, hosts: list[str], wait_seconds: float) -> tuple
         username = unquote(parts.username) if parts.username else username
         password = unquote(parts.password) if parts.password else password
         prefix = parts.path.strip("/") or prefix
-    if not _PREFIX.fullmatch(prefix):
-        raise UsageError(
-            f"prefix {shown(prefix)} cannot begin an index name: lower-case letters, digits, - and _ only."
-        )
     address = Address(
         hosts=tuple(plain),
         username=username,

@@ -156,7 +156,7 @@ def test_a_hold_is_refused_only_beyond_what_is_free(balance: int, credit: int, a
             ledger.hold(books, one)
 
 
-def test_the_example_of_the_rules() -> None:
+def test_projects_that_hold_more_than_their_tenant_has() -> None:
     """Projects may come to hold more than the tenant has; then only what would raise that further is refused."""
     p1, p2 = project("p1", 100 * DOLLAR), project("p2", 0, 10 * DOLLAR)
     books = ledger.add_project(ledger.add_project(tenant(100 * DOLLAR, 10 * DOLLAR), p1).tenant, p2)

@@ -1,6 +1,6 @@
 """Bringing jobs into the books: what is done with one batch of one tenant's jobs, as one entry of the log."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from dca.book import Book
@@ -256,8 +256,3 @@ def book_jobs(book: Book, owner: str, jobs: Sequence[Keyed], manner: Manner) -> 
         outcomes.append(batch.book_job(keyed))
     batch.stage()
     return outcomes
-
-
-def of_this_run(outcomes: Iterable[Outcome]) -> int:
-    """Return how many of some outcomes are charges."""
-    return sum(outcome.what == CHARGED for outcome in outcomes)

@@ -17,7 +17,7 @@ from dca.commands.importing import CHANGED, CHARGED, KNOWN, UNITS, Keyed, Manner
 from dca.core import clock, ledger, names
 from dca.core.errors import DcaError, NotFoundError, RefusedError, UnreachableError, UsageError
 from dca.core.ledger import Accounts
-from dca.core.model import CORE_HOURS, IMPORT, NODE_HOURS, SITE_ID, UNDO, Transaction, tenant_stream
+from dca.core.model import CORE_HOURS, IMPORT, NODE_HOURS, SITE_ID, UNDO, Transaction, counter_id, tenant_stream
 from dca.core.money import Decimal
 from dca.core.names import folded, shown
 from dca.schedulers import READERS
@@ -528,7 +528,7 @@ def _found(book: Book, query: Query) -> list[Transaction]:
 
 def _take_back(book: Book, charges: list[Transaction]) -> list[Transaction]:
     counters: list[Transaction] = []
-    ids = [counter_id(charge) for charge in charges]
+    ids = [_counter_of(charge) for charge in charges]
     projects = list(dict.fromkeys(charge.project for charge in charges))
     tenant = book.get(TENANT, charges[0].tenant)
     book.reader.route(projects)
@@ -550,9 +550,8 @@ def _take_back(book: Book, charges: list[Transaction]) -> list[Transaction]:
     return counters
 
 
-def counter_id(charge: Transaction) -> str:
-    """Return the id of the counter-record of an imported charge: tenant:jN:key becomes tenant:uN:key."""
-    owner, generation, key = charge.id.split(":", 2)
-    if not generation.startswith("j"):
+def _counter_of(charge: Transaction) -> str:
+    """Return the id of the counter-record of an imported charge."""
+    if not charge.job:
         raise RefusedError(f"transaction {charge.id} has no job key and cannot be taken back with its batch.")
-    return f"{owner}:u{generation[1:]}:{key}"
+    return counter_id(charge.id)

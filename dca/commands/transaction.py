@@ -6,7 +6,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
-from dca.book import in_tenant, stream_of_tenant
+from dca.book import in_tenant
 from dca.commands import figures
 from dca.core import clock, ledger, money
 from dca.core.errors import RefusedError, UsageError
@@ -336,4 +336,4 @@ def _storable(value: int | str) -> bool:
     return abs(value) <= clock.INSTANT_MAX if isinstance(value, int) else bool(value.encode())
 
 
-__all__ = ["charge", "hold_rows", "holds", "mark", "narrowed", "reserve", "rows", "show", "stream_of_tenant", "unmark"]
+__all__ = ["charge", "hold_rows", "holds", "mark", "narrowed", "reserve", "rows", "show", "unmark"]

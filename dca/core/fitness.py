@@ -37,6 +37,7 @@ from dca.core.model import (
     Tenant,
     Transaction,
     association_id,
+    counter_id,
     hold_id,
     key_id,
     tenant_stream,
@@ -211,7 +212,7 @@ def _transaction_flaw(record: Transaction) -> str:
     sign = -1 if record.source == UNDO else 1
     if record.source not in (CHARGE, IMPORT, UNDO) or bool(record.reverses) != (record.source == UNDO):
         return "the source is none that is known"
-    if record.reverses and record.id != ledger.counter_id(record.reverses):
+    if record.reverses and record.id != counter_id(record.reverses):
         return "the id is not that of its counter-record"
     if record.cost != money.price(record.rate, record.billed_seconds) or record.rate < 0:
         return "the cost is not the rate times the time"

@@ -284,12 +284,6 @@ def counter_of(charged: Transaction, booking: Booking, source: str, *, late: int
     )
 
 
-def counter_id(charged: str) -> str:
-    """Return the id of the counter-record of a charge with a job key: tenant:uN:key for tenant:jN:key."""
-    tenant, _, rest = charged.partition(":j")
-    return f"{tenant}:u{rest}"
-
-
 def disable_project(accounts: Accounts) -> Accounts:
     """Return the accounts after the project was disabled; refused while holds are open."""
     tenant, project = accounts

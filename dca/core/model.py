@@ -293,9 +293,15 @@ def charge_id(tenant: str, job: str, generation: int) -> str:
     return f"{tenant}:j{generation}:{job}"
 
 
+def counter_id(charged: str) -> str:
+    """Return the id of the counter-record of a charge with a job key: tenant:uN:key for tenant:jN:key."""
+    tenant, _, rest = charged.partition(":j")
+    return f"{tenant}:u{rest}"
+
+
 def undo_id(tenant: str, job: str, generation: int) -> str:
     """Return the id of the counter-record of that generation."""
-    return f"{tenant}:u{generation}:{job}"
+    return counter_id(charge_id(tenant, job, generation))
 
 
 def payment_id(tenant: str, digest: str) -> str:

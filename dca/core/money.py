@@ -88,8 +88,3 @@ def half_even(numerator: int, denominator: int) -> int:
 def price(rate: int, seconds: int) -> int:
     """Return rate (micro-dollars an hour) x seconds / 3600 in micro-dollars, rounded half to even."""
     return half_even(rate * seconds, SECONDS_PER_HOUR)
-
-
-def hours_text(seconds: int) -> str:
-    """Show seconds as hours with four decimals at most, rounded half to even: 3600 -> 1, 1 -> 0.0003."""
-    return text(half_even(seconds * 10_000, SECONDS_PER_HOUR) * (MICRO // 10_000))

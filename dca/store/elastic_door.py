@@ -33,7 +33,7 @@ PAUSE_SECONDS_MAX = 1.0
 REASON_LENGTH_MAX = 300
 FILLING = "-filling-"
 """Behind the alias of an index that is being filled with books from elsewhere, and before a name that nobody else has."""
-PREFIX = re.compile(r"(?:[a-z0-9][a-z0-9._-]{0,99})?", re.ASCII)
+PREFIX = re.compile(r"(?:[a-z0-9][a-z0-9_-]{0,99})?", re.ASCII)
 
 GOOD = range(200, 300)
 UNKNOWN_USER, FORBIDDEN, MISSING, CONFLICT, TOO_LARGE, OVERLOADED, NOT_READY = 401, 403, 404, 409, 413, 429, 503
@@ -151,7 +151,7 @@ class Door:
         if not PREFIX.fullmatch(address.prefix):
             raise UsageError(
                 f"prefix {shown(address.prefix)} cannot be used: "
-                "write lower-case letters, digits and . _ -, beginning with a letter or digit."
+                "write lower-case letters, digits, _ and -, at most 100, beginning with a letter or digit."
             )
         self.address = address
         self._failures = (TransportError, ValueError, OSError)

@@ -27,7 +27,6 @@ _LOG_SORT: list[dict[str, Any]] = [
     {"stream": {"order": "asc", "missing": ""}},
     {"seq": {"order": "desc", "missing": 0}},
 ]
-_LOG_ORDER = ("-time", "stream", "-seq")
 
 
 def clause(condition: Condition) -> dict[str, Any]:

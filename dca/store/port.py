@@ -18,8 +18,6 @@ from dca.core.model import Change, Claim, Record
 
 T = TypeVar("T")
 
-BEFORE_ALL = ""
-
 
 class Head(NamedTuple):
     """The end of a stream as far as it is known: sequence, hash and time of its last entry."""

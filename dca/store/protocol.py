@@ -38,7 +38,6 @@ from dca.store.port import (
     Sum,
     Sums,
     add_sums,
-    ordered,
     records_of,
     select,
     total,
@@ -848,8 +847,3 @@ def _move_head(stream: str, last: Later) -> Steps[bool]:
         return False  # only void entries so far: there is no record to carry the head
     (status,) = yield Write((Item(kind, record_id, record, last.end.seq, last.end),))
     return status in (DONE, EXISTS)
-
-
-def newest_first(found: Sequence[Entry]) -> list[Entry]:
-    """Return entries in the order in which the log is listed."""
-    return ordered(found, ("-time", "stream", "-seq"))

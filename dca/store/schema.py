@@ -86,11 +86,6 @@ FIELD_TYPES: dict[str, dict[str, type]] = {
 }
 
 
-def to_dict(record: Record) -> dict[str, Any]:
-    """Return a record as a dictionary of whole numbers and strings."""
-    return record._asdict()
-
-
 def from_dict(kind: str, fields: dict[str, Any]) -> Record:
     """Build a record from a dictionary, checking every field; further fields are an error."""
     types = FIELD_TYPES.get(kind)

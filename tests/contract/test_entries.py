@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dca.core.model import Change
 from dca.store.entry import canonical, changes_text, digest
-from dca.store.schema import FIELD_TYPES, KINDS, to_dict
+from dca.store.schema import FIELD_TYPES, KINDS
 
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=12)
 NUMBERS = st.integers(-(2**63), 2**63 - 1)
@@ -26,7 +26,7 @@ def changes(draw: st.DrawFn) -> Change:
 def test_entries_are_written_as_canonical_json(drawn: list[Change], values: list[object]) -> None:
     """Also with quotes, control characters and halves of characters; and the hash covers that text."""
     listed = [
-        {"kind": kind, "record": to_dict(record), **({"was": to_dict(was)} if was is not None else {})}
+        {"kind": kind, "record": record._asdict(), **({"was": was._asdict()} if was is not None else {})}
         for kind, record, was in drawn
     ]
     assert changes_text(drawn) == canonical(listed)

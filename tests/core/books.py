@@ -35,6 +35,7 @@ from dca.core.model import (
     association_id,
     booked_id,
     charge_id,
+    counter_id,
     hold_id,
     key_id,
     tenant_stream,
@@ -272,7 +273,7 @@ class Books:
             raise RefusedError("nothing is imported.")
         charged = self.charges.pop(list(self.charges)[number % len(self.charges)])
         before = Accounts(self.tenant, self.projects[charged.project])
-        at = self._booking(ledger.counter_id(charged.id))
+        at = self._booking(counter_id(charged.id))
         after, counter = ledger.reverse(before, charged, at, UNDO)
         self._put("job undo", after.tenant, [after.project], Change(TRANSACTION, counter, None))
         self.transactions.append(counter)

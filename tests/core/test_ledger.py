@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dca.core import ledger, money
 from dca.core.errors import RefusedError
 from dca.core.ledger import Accounts, Booking, Parts
-from dca.core.model import DISABLED, OPEN, RELEASED, SETTLED, UNDO, Transaction
+from dca.core.model import DISABLED, OPEN, RELEASED, SETTLED, UNDO, Transaction, counter_id
 from dca.core.money import AMOUNT_MAX, MICRO
 from tests.core.books import (
     BEGIN,
@@ -247,8 +247,8 @@ def test_undo_restores_exactly(
 
 def test_the_id_of_a_counter_record() -> None:
     """It names tenant, generation and job key of the charge, and that it is a counter-record."""
-    assert ledger.counter_id("acme:j1:main/7/100") == "acme:u1:main/7/100"
-    assert ledger.counter_id("a:j12:x:j3:y") == "a:u12:x:j3:y"
+    assert counter_id("acme:j1:main/7/100") == "acme:u1:main/7/100"
+    assert counter_id("a:j12:x:j3:y") == "a:u12:x:j3:y"
 
 
 # -- earmarks ----------------------------------------------------------------------------------------------------

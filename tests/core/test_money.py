@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dca.commands import figures
 from dca.core import money
 from dca.core.errors import RefusedError, UsageError
 from dca.core.money import AMOUNT_MAX, MICRO
@@ -161,12 +162,12 @@ def test_price_by_example(rate: int, seconds: int, price: int) -> None:
 @given(st.integers(0, 10**15))
 def test_hours(seconds: int) -> None:
     """Hours are shown to four decimals, rounded."""
-    assert Fraction(money.hours_text(seconds)) == Fraction(round(Fraction(seconds * 10_000, 3600)), 10_000)
+    assert Fraction(str(figures.hours(seconds))) == Fraction(round(Fraction(seconds * 10_000, 3600)), 10_000)
 
 
 def test_hours_by_example() -> None:
     """As on a bill."""
-    assert [money.hours_text(seconds) for seconds in (0, 1, 9, 3600, 5400, 4321)] == [
+    assert [str(figures.hours(seconds)) for seconds in (0, 1, 9, 3600, 5400, 4321)] == [
         "0",
         "0.0003",
         "0.0025",

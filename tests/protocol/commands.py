@@ -28,6 +28,7 @@ from dca.core.model import (
     association_id,
     booked_id,
     charge_id,
+    counter_id,
     hold_id,
     key_id,
     tenant_stream,
@@ -338,12 +339,12 @@ def take_back(commit: str, project: str, job: str) -> Decide:
     def decide(reader: Reader) -> Decision:
         accounts = accounts_of(reader, project)
         charged_id = charge_id(accounts.tenant.id, job, 1)
-        charged, counter = reader.get(TRANSACTION, [charged_id, ledger.counter_id(charged_id)])
+        charged, counter = reader.get(TRANSACTION, [charged_id, counter_id(charged_id)])
         if charged is None:
             raise NotFoundError(f"job {job} is not charged.")
         if counter is not None:
             return Decision(counter, None)
-        at = booking(reader, tenant_stream(accounts.tenant.id), ledger.counter_id(charged_id))
+        at = booking(reader, tenant_stream(accounts.tenant.id), counter_id(charged_id))
         after, counter = ledger.reverse(accounts, charged, at, UNDO)
         changes = [
             *changed(TENANT, after.tenant, accounts.tenant),
