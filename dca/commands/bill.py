@@ -39,6 +39,10 @@ def generate(book: Book, project: Name, time_period: Text) -> dict[str, Any]:
         raise UsageError("a bill can cover at most a hundred years.")
     zone = book.site().zone
     days = clock.days(period, zone)
+    begin_balance, end_balance = (_balance_at(book, accounts.tenant, one) for one in (period.begin, period.end))
+    payments, later = (
+        _total(book, accounts.tenant, PAYMENT, "amount", "time", one) for one in (period.begin, period.end)
+    )
     sums = _usage(book, accounts.project, days, period)
     names = _user_names(book, accounts.project, sums)
     return {
@@ -50,12 +54,9 @@ def generate(book: Book, project: Name, time_period: Text) -> dict[str, Any]:
         "bill": _by_day(days, sums, names),
         "total_hours": figures.hours(sum(row.sums[0] for row in sums)),
         "total_cost": Decimal(sum(row.sums[1] for row in sums)),
-        "bbalance": Decimal(_balance_at(book, accounts.tenant, period.begin)),
-        "payments": Decimal(
-            _total(book, accounts.tenant, PAYMENT, "amount", "time", period.begin)
-            - _total(book, accounts.tenant, PAYMENT, "amount", "time", period.end)
-        ),
-        "ebalance": Decimal(_balance_at(book, accounts.tenant, period.end)),
+        "bbalance": Decimal(begin_balance),
+        "payments": Decimal(payments - later),
+        "ebalance": Decimal(end_balance),
     }
 
 

@@ -421,20 +421,29 @@ class ElasticStore:
     def _sums(self, request: Sums, head: Head, until: float) -> list[Sum]:
         if not head.seq:
             return []
+        for careful in (False, True):
+            rows = self._summed(request, head, until, careful=careful)
+            if rows is not None:
+                return sorted(rows)
+        return self._added(request, head, until)
+
+    def _summed(self, request: Sums, head: Head, until: float, *, careful: bool) -> list[Sum] | None:
+        """Return the rows of a summing search, page by page; None where they may not be exact."""
         rows: list[Sum] = []
         for run in searches.runs(request) if request.days else [None]:
             after = None
             while True:
-                body = searches.sums_body(request, head, run, after)
+                body = searches.sums_body(request, head, run, after, careful=careful)
                 answer = self._searched(f"/{self._alias(request.kind)}", body, until)
                 page = searches.sum_rows(request, run, answer)
                 if page is None:
-                    return self._added(request, head, until)
+                    return None
                 rows += page
-                after = answer["aggregations"]["rows"].get("after_key")
-                if after is None or len(page) < searches.GROUPS_MAX:
+                found = answer["aggregations"]["rows"]
+                after = found.get("after_key")
+                if after is None or len(found["buckets"]) < searches.groups_at_once(run):
                     break
-        return sorted(rows)
+        return rows
 
     def _added(self, request: Sums, head: Head, until: float) -> list[Sum]:
         """Add up a summing search in whole numbers, record by record."""

@@ -153,6 +153,23 @@ def test_sums_that_a_double_may_have_rounded_are_told(
     assert rows == ([Sum(0, ("x",), (int(total),), count)] if exact else None)
 
 
+@pytest.mark.parametrize(
+    ("least", "total", "exact"),
+    [(0.0, 2.0**53 - 1, True), (0.0, 2.0**53, False), (-1.0, 5.0, False), (None, 0.0, True)],
+)
+def test_sums_without_limits_of_their_own_need_numbers_of_one_sign(
+    least: float | None,
+    total: float,
+    exact: bool,  # noqa: FBT001 -- a row of the table
+) -> None:
+    """Otherwise they are asked for again with the least and the largest number of each row."""
+    bucket = {"key": {"by0": "x"}, "doc_count": 3, "of0": {"value": total}}
+    rows = searches.sum_rows(
+        REQUEST, None, {"aggregations": {"rows": {"buckets": [bucket]}, "least0": {"value": least}}}
+    )
+    assert rows == ([Sum(0, ("x",), (int(total),), 3)] if exact else None)
+
+
 def test_records_after_the_head_are_left_out() -> None:
     """They are added from the log."""
     clauses = searches.sums_filter(REQUEST, Head(7, "", 0))
