@@ -60,7 +60,7 @@ OF_RECORDS = frozenset((MISSING, FOREIGN, ALTERED, VERSION))
 OF_THE_LOG = frozenset((GAP, HASH, CHAIN, UNREADABLE, UNFIT, PART, MONEY))
 """Damage after which the log no longer tells what the records must be."""
 
-UNFINISHED, IDLE, UNSIGNED = "unfinished", "idle", "unsigned"
+UNFINISHED, IDLE, UNSIGNED, BROUGHT = "unfinished", "idle", "unsigned", "brought"
 NOTES: tuple[tuple[str, str], ...] = (
     (
         UNFINISHED,
@@ -68,6 +68,10 @@ NOTES: tuple[tuple[str, str], ...] = (
     ),
     (IDLE, "A project name was claimed and never used; its tenant can use it, another takes it over."),
     (UNSIGNED, "Entries carry no stamp of their author, since the store's security was off when they were written."),
+    (
+        BROUGHT,
+        "A restore or a copy brought entries from elsewhere; who did that answers for them and their authors' stamps.",
+    ),
 )
 
 LISTED_MAX = 1_000

@@ -122,7 +122,7 @@ class Construction:
         self._signed = self._site().begin(self._aliases)
 
     def _site(self) -> _Site:
-        return _Site(self._door, self._deadline())
+        return _Site(self._door, self._deadline(), BUILDING)
 
     def write(self, lines: Iterable[Line]) -> None:
         """Write documents in batches of a bearable size."""

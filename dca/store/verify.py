@@ -229,6 +229,9 @@ class Verification:
             self.counts["payments"] += brought.payments
             self._money.setdefault(stream, Money()).add(entry, brought)
             self._present.update(brought.appended)
+            if brought.declared:
+                said = f"entry {seq} of stream {stream} says that {entry.actor} brought what was there before it"
+                self.findings.note(kinds.BROUGHT, said, stream=stream, seq=seq, actor=entry.actor)
             for name, last in brought.declared.items():
                 self._declared[name] = max(last, self._declared.get(name, 0))
             self.counts["records"] += sum(brought.appended.values())

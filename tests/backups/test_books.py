@@ -97,10 +97,32 @@ def test_to_elasticsearch_and_back(sqlite: Shell, distant: Shell) -> None:
     assert stamped["g"][-2]["author"]["username"] == distant.actor
     assert "author" not in stamped["t:acme"][0]
     assert home.ok("tenant", "payment", "--tenant=acme", "--payment=1")
-    for shell in (sqlite, distant, home):
-        shell.ok("log", "verify")
+    for declared, shell in enumerate((sqlite, distant, home)):
+        notes = shell.ok("log", "verify")["notes"]
+        assert sum(one["count"] for one in notes if one["note"] == "brought") == declared
     refused = checks.failure(home.run("store", "copy", f"--to={distant.store}"), 1)
     assert "there are books" in refused["error"]
+
+
+def test_who_may_not_fill_books(sqlite: Shell, distant: Shell, clean_server: BookServer) -> None:
+    """A user who may not make indices cannot restore, is told so, and leaves everything as it was."""
+    distant.ok("setup")
+    before = distant.state()
+    prefix = clean_server.prefix
+    indices = [
+        {"names": [f"{prefix}*"], "privileges": ["read", "create_doc", "index", "maintenance", "view_index_metadata"]}
+    ]
+    clean_server.must("PUT", f"/_security/role/{prefix}writer", {"cluster": ["monitor"], "indices": indices})
+    user = {"password": "their-secret", "roles": [f"{prefix}writer"]}
+    clean_server.must("PUT", f"/_security/user/{prefix}joe", user)
+    (sqlite.folder / "joe.toml").write_text(f'username = "{prefix}joe"\npassword = "their-secret"\n', encoding="utf-8")
+    to = f"http://{clean_server.server.host}:{clean_server.server.port}/{prefix}"
+    result = sqlite.run("store", "copy", f"--to={to}", "--to-config=joe.toml")
+    assert "may not fill the books" in checks.failure(result, 4)["error"]
+    assert "secret" not in result.out
+    assert "others may read it" in result.err
+    assert distant.state() == before
+    assert distant.ok("log", "list")["log"] == []
 
 
 def test_void_entries_stay_void(sqlite: Shell, distant: Shell, clean_server: BookServer) -> None:
