@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from dca.core.errors import UsageError
-from tests.schedulers.reading import core_seconds, counts, items, jobs, lines, reasons, sample
+from tests.schedulers.reading import HEADER, core_seconds, counts, items, jobs, lines, reasons, row, sample
 
 SREPORT_SECONDS = 3392
 
@@ -165,3 +165,59 @@ def test_steps_never_count() -> None:
     data = sample("sacct-t5-final.txt")
     dotted = [line.split("|")[1] for line in data.decode().splitlines() if "." in line.split("|")[0]]
     assert reasons(items(data)).count("step") == len(dotted)
+
+
+SHORT = ("sacct-t5-final-units-M.txt", "sacct-t5-final-noconvert.txt", "sacct-t6-state-running-now.txt")
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_a_log_without_the_columns_that_count_is_refused(name: str) -> None:
+    """The sentence names them, and how to take the log."""
+    with pytest.raises(UsageError, match=r"the log lacks .*Submit.* User; take it with: sacct -a -D -X -P --format="):
+        items(sample(name))
+
+
+def test_units_of_memory_say_nothing_about_cores() -> None:
+    """--units and --noconvert write AllocTRES in other ways: 64M, 67108864, 0.06G; cpu and node stay as they are."""
+    found = []
+    for name in SHORT[:2]:
+        table = [line.split("|") for line in sample(name).decode().splitlines()]
+        records = [record for record in table[1:] if "." not in record[0] and "node=" in record[-1]]
+        header = HEADER.replace("AllocCPUS|NNodes", "AllocTRES")
+        texts = [row(AllocCPUS=record[-1]).replace(f"{record[-1]}|1|", f"{record[-1]}|") for record in records]
+        found.append([(job.cores, job.nodes) for job in jobs(items(lines(header, *texts)))])
+    assert found[0] == found[1]
+    assert len(found[0]) > 150
+    assert {cores for cores, _ in found[0]} >= {1, 2, 4}
+
+
+EARLIER = {
+    "sacct-t1-running-jobs-only.txt": {"job": 163, "not_ended": 6, "continued": 1, "never_started": 2},
+    "sacct-t2-before-node-death.txt": {"job": 163, "step": 222, "not_ended": 6, "continued": 1, "never_started": 2},
+    "sacct-t4-before-cancel.txt": {"job": 168, "step": 230, "not_ended": 7, "continued": 1, "never_started": 3},
+}
+
+
+@pytest.mark.parametrize("name", EARLIER)
+def test_what_an_earlier_log_charges_a_later_one_knows(name: str) -> None:
+    """Its jobs have the same key, time and cores in the final log, so that overlapping imports change nothing."""
+    found = items(sample(name))
+    assert counts(found) == EARLIER[name]
+    assert {job[1:11] for job in jobs(found)} < {job[1:11] for job in jobs(items(sample("sacct-t5-final.txt")))}
+
+
+def test_a_window_into_the_future_holds_the_same_jobs() -> None:
+    """-E in the future brings pending jobs as well, which cost nothing."""
+    found = items(sample("sacct-t5-final-jobs-only-window-into-future.txt"))
+    assert counts(found) == {"job": 178, "continued": 1, "never_started": 8, "not_ended": 4}
+    assert core_seconds(found) == SREPORT_SECONDS
+
+
+def test_the_last_two_jobs_come_when_they_have_ended() -> None:
+    """RUNNING in one log, COMPLETED in the next: two jobs more, and nothing else."""
+    running, ended = (
+        jobs(items(sample("sacct-t6a-last-two-running.txt"))),
+        jobs(items(sample("sacct-t6b-last-two-completed.txt"))),
+    )
+    more = {job[1:11] for job in ended} - {job[1:11] for job in running}
+    assert sorted(job[1] for job in more) == ["1007", "1008"]
