@@ -50,6 +50,9 @@ class Store(BareStore, Protocol):
     def build(self) -> "AbstractContextManager[Builder]":
         """Open empty books to be filled; they are there as a whole when that is done, or not at all."""
 
+    def again(self) -> "Callable[[], BareStore] | None":
+        """Return what opens the same store in another process; None where there is no such thing."""
+
     def mending(self) -> "AbstractContextManager[Mending]":
         """Open the store to put its records and heads right."""
 

@@ -36,7 +36,8 @@ def verify(
     of --public-key, or of the key in the config, if there is one.
     """
     from dca.commands.table import PERMITTED
-    from dca.store.verify import Inline, Verification
+    from dca.store.crew import Crew
+    from dca.store.verify import Verification
 
     pinned = _pinned(session, checkpoint, public_key) if checkpoint is not None else None
     heads = pinned.heads if pinned is not None else None
@@ -47,9 +48,9 @@ def verify(
             verification = Verification(None, signed=backup.start.signed, heads=heads)
             verification.backup(backup.lines(), PERMITTED)
         return _answer(verification, f"the backup {shown(file)}", pinned)
-    with session.store.archive() as archive:
+    with session.store.archive() as archive, Crew(archive, session.store.again(), PERMITTED) as crew:
         verification = Verification(archive, signed=archive.signed, heads=heads)
-        verification.whole(Inline(archive, PERMITTED), session.progress)
+        verification.whole(crew, session.progress)
     return _answer(verification, session.place, pinned)
 
 

@@ -4,8 +4,10 @@ An unfit entry was forged or damaged; it is void, which means that it changes no
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable
+from functools import cache
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from dca.core import ledger, money
 from dca.core.errors import DcaError
@@ -132,6 +134,8 @@ def _is_named_rightly(record: Record) -> bool:
 def _misshapen(change: Change) -> str:
     """Tell what of a record a store may be unable to keep: a number or a text that is too large, or no text at all."""
     kind, record, _ = change
+    if _is_plain(record):
+        return ""
     for field, value in record._asdict().items():
         if isinstance(value, int):
             if abs(value) > (money.AMOUNT_MAX if field in AMOUNTS else NUMBER_MAX):
@@ -145,6 +149,28 @@ AMOUNTS = {"balance", "credit", "requested", "amount", "rate", "cost"}
 NUMBER_MAX = 2**63 - 1
 """What every store can keep; sums of amounts may go beyond the largest amount."""
 BYTES_MAX = {"id": RECORD_ID_BYTES_MAX, "answer": ENTRY_BYTES_MAX}
+
+
+@cache
+def _parts(record: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """Return what takes the numbers of a record together, and what takes its texts, each with one more for company."""
+    types = list(record.__annotations__.values())
+    numbers = [number for number, of in enumerate(types) if of is int]
+    texts = [number for number, of in enumerate(types) if of is str]
+    return itemgetter(*numbers, *numbers[:1]) if numbers else lambda _: (0,), itemgetter(*texts, 0)
+
+
+def _is_plain(record: Record) -> bool:
+    """Tell whether all texts of a record together are shorter than any may be, and all numbers small, as nearly always."""
+    of: Any = type(record)
+    numbers_of, texts_of = _parts(of)
+    numbers, text = numbers_of(record), "".join(texts_of(record))
+    return (
+        len(text) <= RECORD_ID_BYTES_MAX
+        and text.isascii()
+        and min(numbers) >= -money.AMOUNT_MAX
+        and max(numbers) <= money.AMOUNT_MAX
+    )
 
 
 def _is_text(value: str, bytes_max: int) -> bool:

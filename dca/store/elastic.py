@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -160,6 +161,10 @@ class ElasticStore:
 
         with construction(self._door, self.deadline, f"{random.getrandbits(64):016x}") as scratch:
             yield scratch
+
+    def again(self) -> Callable[[], ElasticStore]:
+        """Return what opens the same indices in another process."""
+        return partial(ElasticStore, self._door.address, self._permitted, wait_seconds=self._wait_seconds)
 
     @contextmanager
     def mending(self) -> Iterator[ElasticMending]:

@@ -83,6 +83,10 @@ class MemoryStore:
             yield builder
             self.records, self.streams = builder.store.records, builder.store.streams
 
+    def again(self) -> None:
+        """Nobody else can open it."""
+        return
+
     @contextmanager
     def mending(self) -> Iterator["_MemoryMending"]:
         """Hold the books still, and let their records be put right."""

@@ -1,5 +1,6 @@
 """Record kinds: what is kept of each, how it is found, and how it becomes a dictionary and back."""
 
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from dca.core import model
@@ -85,16 +86,22 @@ FIELD_TYPES: dict[str, dict[str, type]] = {
     for kind in KINDS.values()
 }
 
+_IN_ORDER = {kind: itemgetter(*types) for kind, types in FIELD_TYPES.items()}
+_TYPES = {kind: tuple(types.values()) for kind, types in FIELD_TYPES.items()}
+
 
 def from_dict(kind: str, fields: dict[str, Any]) -> Record:
     """Build a record from a dictionary, checking every field; further fields are an error."""
     types = FIELD_TYPES.get(kind)
     if types is None or fields.keys() != types.keys():
         raise DamagedError(f"a record of kind {kind!r} does not have the fields of one.")
+    values = _IN_ORDER[kind](fields)
+    if tuple(map(type, values)) == _TYPES[kind]:
+        return KINDS[kind].record(*values)
     for name, kind_of_value in types.items():
         if type(fields[name]) is not kind_of_value:
             raise DamagedError(f"the field {name} of a {kind} holds something that dca does not write there.")
-    return KINDS[kind].record(**fields)
+    raise AssertionError(fields)
 
 
 def read_record(kind: str, record_id: str, fields: dict[str, Any]) -> tuple[Record | None, str]:

@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from json.encoder import encode_basestring
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -242,6 +243,10 @@ class SqliteStore:
                     raise RefusedError(f"there are books in {self.path} already; name another store.")
                 yield builder
                 connection.execute("COMMIT")
+
+    def again(self) -> "Callable[[], SqliteStore]":
+        """Return what opens the same file in another process."""
+        return partial(SqliteStore, self.path, network_allowed=self._network_allowed)
 
     @contextlib.contextmanager
     def mending(self) -> Iterator["_Mending"]:

@@ -24,6 +24,7 @@ _LOG_COLUMNS = ", ".join(f"[{name}]" for name in LOG_FIELDS)
 _CHANGES = LOG_FIELDS.index("changes")
 _BROUGHT = "ifnull(author, ''), ifnull(document, '') FROM log LEFT JOIN brought"
 _COLUMNS = {kind: ", ".join(f"[{name}]" for name in types) for kind, types in FIELD_TYPES.items()}
+_TYPES = {kind: tuple(types.values()) for kind, types in FIELD_TYPES.items()}
 
 
 class SqliteArchive:
@@ -154,7 +155,7 @@ def _of_json(text: str, otherwise: dict[str, Any]) -> dict[str, Any]:
 def stored_of(kind: str, row: Sequence[Any]) -> Stored:
     """Return a row of a kind of record."""
     types = FIELD_TYPES[kind]
-    if tuple(map(type, row)) == tuple(types.values()):
+    if tuple(map(type, row)) == _TYPES[kind]:
         return Stored(row[0], KINDS[kind].record(*row), "", 0)
     _, flaw = read_record(kind, str(row[0]), dict(zip(types, row, strict=True)))
     return Stored(str(row[0]), None, flaw, 0)

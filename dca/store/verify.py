@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from dca.store.entry import Permitted
-    from dca.store.examination import Brought
+    from dca.store.examination import Brought, Wrong
     from dca.store.export import Logged
     from dca.store.port import Archive
     from dca.store.replay import Examined, Judged
@@ -235,12 +235,19 @@ class Verification:
             for name, last in brought.declared.items():
                 self._declared[name] = max(last, self._declared.get(name, 0))
             self.counts["records"] += sum(brought.appended.values())
-            for wrong in brought.wrong:
+            for wrong in self._still_wrong(brought.wrong):
                 if wrong.damage == kinds.ALTERED or seq <= head.seq or self._is_whole:
                     self._wrong(*wrong[:4], stream, seq)
                 if wrong.damage == kinds.ALTERED or seq <= head.seq or self._is_whole or self.strict:
                     self.mend(Mend(wrong.kind, wrong.id, wrong.record, 0))
         self._author(stream, seq, judged)
+
+    def _still_wrong(self, wrong: Sequence[Wrong]) -> Sequence[Wrong]:
+        """Return what is still wrong: another process may have looked at records before the head was read."""
+        if not wrong or self._archive is None or self._archive.whole:
+            return wrong
+        there = [self._archive.stored_by(one.kind, [one.id])[0] for one in wrong]
+        return [one for one, stored in zip(wrong, there, strict=True) if stored is None or stored.record != one.record]
 
     @property
     def _is_whole(self) -> bool:
@@ -403,16 +410,19 @@ class Verification:
                     sentence = f"the claim {state.record.id} is not there, whose project is"
                     self._wrong(kinds.MISSING, CLAIM, state.record.id, sentence, state.stream, state.seq)
                 if stored is None:
-                    self._mend_claim(state.record.id, state.record)
+                    self._mend_claim(state.record.id, state.record, 0)
 
-    def _mend_claim(self, name: str, project: Any) -> None:
+    def _mend_claim(self, name: str, project: Any, version: int) -> None:
         """Tell what a claim must be: its project's, or as it was given away last; one that is neither is nobody's."""
         given = self.states.given.get(name)
         generation = given[0].generation if given is not None else 1
+        version = max(version, generation)
+        if version > generation + 1:
+            return  # it would keep out the next generation
         if project is not None:
-            self.mend(Mend(CLAIM, name, Claim(name, project.tenant, generation), generation))
+            self.mend(Mend(CLAIM, name, Claim(name, project.tenant, generation), version))
         elif given is not None:
-            self.mend(Mend(CLAIM, name, given[0], generation))
+            self.mend(Mend(CLAIM, name, given[0], version))
         else:
             self.mend(Mend(CLAIM, name, None, 0))
 
@@ -434,13 +444,13 @@ class Verification:
                 if self._is_whole or seq <= self._settled(stream):
                     sentence = f"the claim {claim.id} is not as entry {seq} of stream {stream} gave it away"
                     self._wrong(kinds.ALTERED, CLAIM, claim.id, sentence, stream, seq)
-            elif stored.version not in (0, claim.generation):
+            elif stored.version > claim.generation + 1:
                 self._version(CLAIM, claim.id, stored.version, claim.generation, "")
             elif project is None:
                 sentence = f"the project name {claim.id} is claimed for tenant {claim.tenant} and not used"
                 self.findings.note(kinds.IDLE, sentence, of=CLAIM, id=claim.id)
             if len(self._reported) > before:
-                self._mend_claim(stored.id, project.record if project is not None else None)
+                self._mend_claim(stored.id, project.record if project is not None else None, stored.version)
 
     def _wrong(  # noqa: PLR0917 -- as `Wrong` lists them
         self, damage: str, kind: str, record_id: str, sentence: str, stream: str, seq: int

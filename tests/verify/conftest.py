@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dca.commands.table import PERMITTED
+from dca.store.elastic import ElasticStore
 from dca.store.indices import NAMES
 from dca.store.sqlite import SqliteStore
 from tests.contract import deeds
@@ -68,7 +70,7 @@ def server_books(emptied_server: BookServer, begun_documents: list[Any]) -> Iter
     emptied_server.empty()  # the books may just have been begun for the first time
     put = emptied_server.must("POST", "/_bulk?refresh=true", begun_documents)
     assert not put["errors"], put
-    with emptied_server.store() as store:
+    with closing(ElasticStore(emptied_server.address, PERMITTED)) as store:
         yield AttackedServer(store, emptied_server)
 
 

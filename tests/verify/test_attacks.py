@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dca.commands.table import PERMITTED
+from dca.store.crew import Crew
+from dca.store.verify import Verification
 from tests.contract import deeds
 from tests.verify.attacked import changed, found, hashed, heads_of, verified
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from tests.verify.attacked import Attacked, AttackedFile, AttackedServer
 
 ACME, BOLT = 12, 5
@@ -273,3 +278,26 @@ def test_many_records_do_not_fill_the_memory(file_books: AttackedFile, most: int
     verification = verified(file_books.store, records_max=most)
     assert found(verification, but=("author", "version")) == [("altered", "hold acme:h:main/7/700")]
     assert verification.states.is_filed
+
+
+def test_several_processes_find_what_one_finds(file_books: AttackedFile) -> None:
+    """In books in order, and in damaged ones."""
+    assert by_crew(file_books) == verified(file_books.store).counts
+    alter(file_books, "a payment")
+    file_books.put_entry("t:acme", 5, file_books.entry("t:acme", 5) | {"details": "other"})
+    file_books.drop_entry("t:bolt", 3)
+    alone = verified(file_books.store)
+    assert len(found(alone)) >= 3
+    assert by_crew(file_books, alone) == alone.counts
+
+
+def by_crew(books: AttackedFile, alone: Verification | None = None) -> Counter[str]:
+    """Verify with several processes, see that they find what one process found, and return what they counted."""
+    with (
+        books.store.archive() as archive,
+        Crew(archive, books.store.again(), PERMITTED, least=0, at_once=2) as crew,
+    ):
+        verification = Verification(archive, signed=archive.signed)
+        verification.whole(crew, lambda done, total: None)
+    assert verification.findings.damage == (alone.findings.damage if alone is not None else {})
+    return verification.counts

@@ -73,7 +73,9 @@ def spoil(books: Attacked, how: str) -> int:
             books.drop_record(*ALTERED[what][:2])
         return len(ONE_OF_EACH)
     if how == "foreign":
-        return len({add_twin(books, what) for what in ONE_OF_EACH if what != "a claim"})
+        # A tenant that carries a head names a stream, which would be missing.
+        some = [what for what in ONE_OF_EACH if what not in ("a claim", "a tenant")]
+        return len({add_twin(books, what) for what in some})
     for stream, seq in (("t:acme", 4), ("t:bolt", 2)):
         entry = books.entry(stream, seq)
         books.put_head(stream, seq, entry["hash"], entry["time"])
