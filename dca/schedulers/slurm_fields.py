@@ -24,7 +24,7 @@ _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 def _seconds(text: str) -> int:
     if text.isdecimal() and text.isascii() and len(text) <= DIGITS_MAX:
         return int(text)
-    raise UnreadableError(f"ElapsedRaw {shown(text)} is not a number of seconds.")
+    raise UnreadableError(f"ElapsedRaw {shown(text)} is no number of seconds that a job can take.")
 
 
 def _duration(text: str) -> int:

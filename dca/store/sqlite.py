@@ -425,7 +425,7 @@ class SqliteStore:
             return UnreachableError(f"the disk of {self.path} is full; nothing was changed: make room and try again.")
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return UnreachableError(
-                f"{self.path} or its folder is not yours to write ({error.strerror}); nothing was changed."
+                f"{self.path} or its folder is not yours to use ({error.strerror}); nothing was changed."
             )
         return UnreachableError(f"{self.path} cannot be used ({error.strerror or error}).")
 

@@ -221,3 +221,9 @@ def test_the_last_two_jobs_come_when_they_have_ended() -> None:
     )
     more = {job[1:11] for job in ended} - {job[1:11] for job in running}
     assert sorted(job[1] for job in more) == ["1007", "1008"]
+
+
+def test_a_time_beyond_all_jobs_is_told_as_that() -> None:
+    """It is a number, but none that a job can take."""
+    (found,) = reasons(items(lines(HEADER, row(ElapsedRaw="1000000000000"))))
+    assert "ElapsedRaw '1000000000000' is no number of seconds that a job can take" in found
