@@ -19,18 +19,17 @@ from dca.commands.arguments import convert, kinds, parameter
 from dca.commands.table import Command, function
 from dca.core.errors import DcaError, RefusedError, UsageError
 from dca.core.model import key_id, tenant_stream
-from dca.core.names import CHANGES_MAX, EXTENDED, check_key, folded, is_name, shown
+from dca.core.names import CHANGES_MAX, EXTENDED, LINE_BYTES_MAX, LINES_MAX, check_key, folded, is_name, shown
 from dca.engine import Session, Surroundings, content_of, once
 from dca.envelope import failure, render, success
 from dca.store.schema import KEY
 
-WINDOW = 10_000
+WINDOW = LINES_MAX
 """Lines that wait at most; as many as a dry run takes, which must see what the lines before would have changed."""
 AT_ONCE = 900
 """Lines of one tenant that are decided at once."""
 CHANGES_OF_A_LINE = 8
 """A line changes at most its tenant, two projects and their holds, its own record and its key."""
-LINE_BYTES_MAX = 65_536
 BLOCK_BYTES = 65_536
 _NUMBERS = ("Seconds", "Count")
 _REFUSALS = (RefusedError, UsageError)

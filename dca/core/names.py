@@ -18,6 +18,8 @@ SECONDS_MAX = 10**12
 PAGE_SIZE_MAX = 10_000
 CHANGES_MAX = 1_000
 ENTRY_BYTES_MAX = 2_000_000
+LINE_BYTES_MAX = 65_536
+LINES_MAX = 10_000
 RECORD_ID_BYTES_MAX = 512
 TEXT_BYTES_MAX = 4_000
 
@@ -30,6 +32,8 @@ LIMITS = {
     "seconds": (SECONDS_MAX, "a million cores for eleven days; more is a typing error"),
     "records on a page": (PAGE_SIZE_MAX, "what Elasticsearch returns at once"),
     "changes in a log entry": (CHANGES_MAX, "keeps an entry small enough for every store"),
+    "bytes in a line of --file": (LINE_BYTES_MAX, "many times what its fields may hold"),
+    "lines of a dry run": (LINES_MAX, "all that they would change must be kept in memory"),
     "bytes in a record's id": (RECORD_ID_BYTES_MAX, "what Elasticsearch allows"),
     "bytes in a text": (TEXT_BYTES_MAX, "far below what Elasticsearch can find a record by"),
     "bytes in a log entry": (ENTRY_BYTES_MAX, "far below what makes a small Elasticsearch refuse a document"),
