@@ -9,6 +9,13 @@ from dca.core.model import Record
 from dca.core.names import shown
 
 VERSION = 1
+"""Of the records, as entries, backups and the indices of Elasticsearch name it; a SQLite file has a layout of its own beside.
+
+A record is never written anew: entries are hashed as they were written, for ever. So a new version comes with a way to read
+the fields of the one before (`from_dict`), a step of `store/sqlite_layout.py`, indices of a new name (`-v2`) that `dca setup`
+fills as a restore does, and files in tests/data/versions (`python -m tests.backups.versions`). It must change the fields of
+tenants and of the site, which every command reads first, so that an older dca stops there instead of writing beside it.
+"""
 
 
 class Kind(NamedTuple):

@@ -136,7 +136,8 @@ def test_void_entries_stay_void(sqlite: Shell, distant: Shell, clean_server: Boo
     assert clean_server.create("log", "t:idle:2", forged).status == 201
     distant.ok("backup", "a.backup")
     found = distant.ok("backup", "check", "a.backup")["notes"]
-    assert [(one["damage"], one["stream"]) for one in found] == [("void", "t:acme"), ("void", "t:idle")]
+    void = [(one["damage"], one["stream"]) for one in found if "damage" in one]
+    assert void == [("void", "t:acme"), ("void", "t:idle")]
     home = at(sqlite.folder, "home.db")
     home.ok("restore", "a.backup")
     assert home.ok("list", "--all") == distant.ok("list", "--all")

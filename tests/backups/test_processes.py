@@ -65,7 +65,7 @@ def test_restore_is_killed_on_sqlite(steps: tuple[int, int], sqlite: Shell, nurs
     assert told(other) == told(sqlite)
 
 
-@pytest.mark.parametrize("steps", [(9, 9), pytest.param((1, 1), marks=pytest.mark.torture)], ids=str)
+@pytest.mark.parametrize("steps", [(12, 14), pytest.param((1, 1), marks=pytest.mark.torture)], ids=str)
 def test_copy_is_killed_on_elasticsearch(
     steps: tuple[int, int], sqlite: Shell, distant: Shell, nursery: Nursery
 ) -> None:
