@@ -68,7 +68,7 @@ class Run:
         except Exception as wrong:
             if STOPPED.is_set():
                 raise KeyboardInterrupt from wrong
-            said = str(wrong) if isinstance(wrong, AssertionError) else traceback.format_exc()
+            said = f"{wrong}\n{traceback.format_exc()}"
             again = f"python -m tests.torture --kinds={kind.name} --seed={seed} --rounds=1"
             self.failures.append(f"{kind.name} fails: {said}\nrun it again with: {again}")
             _say(self.failures[-1])

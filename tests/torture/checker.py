@@ -131,8 +131,10 @@ def _writers(events: Sequence[Event], entries: Sequence[Entry]) -> dict[int, int
 def _author(numbers: Sequence[int], events: Sequence[Event]) -> int:
     """Return which of several events with one key did it: the one that does not say that it was done already."""
     done = [one for one in numbers if events[one].status == 0 and "repeated" not in events[one].answer]
-    if len(numbers) == 1 and events[numbers[0]].status == 0:
-        return numbers[0]  # of a job that was charged already, with a key of its own, that key is kept
+    if len(numbers) == 1 and events[numbers[0]].status == 0:  # a job that was charged already: the new key is kept, too
+        alone = events[numbers[0]]
+        assert done or "--job" in alone.step.options, f"it was told that it was done before, by nobody: {alone.text}"
+        return numbers[0]
     assert len(done) <= 1, f"two were told that they did the same: {[events[one].text for one in done]}"
     unsure = [one for one in numbers if events[one].status in (None, UNKNOWN)]
     assert done or unsure, f"nobody says to have done {events[numbers[0]].step.key}, which is in the log"

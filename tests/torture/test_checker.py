@@ -136,6 +136,13 @@ def wrong_answer(tape: Tape) -> None:
     )
 
 
+def did_it_twice(tape: Tape) -> None:
+    """A client that did not recognise its own entry sends it again, and is told that it was done before."""
+    alone = Step("tenant payment", {"--tenant": "t0", "--payment": "5"}, key="alone")
+    paid = tape.do(alone)
+    tape.events[-1] = paid._replace(answer={**paid.answer, "repeated": True})
+
+
 PLANTED: dict[Callable[[Tape], None], str] = {
     stale_read: "no place after entry",
     future_read: "no place after entry",
@@ -145,6 +152,7 @@ PLANTED: dict[Callable[[Tape], None], str] = {
     refused_for_nothing: "no place after entry",
     refused_and_done: "nobody says to have done",
     wrong_answer: "by the model",
+    did_it_twice: "done before, by nobody",
 }
 """Faults, and what the checker says."""
 
