@@ -55,6 +55,13 @@ def text(given: str, what: str) -> str:
     return given
 
 
+def file_name(given: str, what: str) -> str:
+    """Take the name of a file; an empty one is none."""
+    if not given:
+        raise UsageError(f"{what} names no file.")
+    return text(given, what)
+
+
 def move(given: str, what: str) -> str:
     """Read which way a budget moves."""
     if given in MOVES:
@@ -80,7 +87,7 @@ CONVERTERS: Mapping[str, Callable[[str, str], Any]] = {
     "Jobs": lambda text, what: whole(text, what, JOBS_MIN, JOBS_MAX, "jobs"),
     "JobKey": names.check_key,
     "Move": move,
-    "FileName": text,
+    "FileName": file_name,
     "Sequence": lambda text, what: whole(text, what, 1, SEQUENCE_MAX, "entries"),
     "Kind": kind,
     "Reference": lambda text, what: names.check_reference(text),
