@@ -120,7 +120,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "transaction reservebudget",
         "(--file=<file> | --project=<name> --estimate=<time> [--cores=<n>] [--user=<name>] [--job=<key>])",
-        "transaction.reserve", (SITE, *_MONEY, ASSOCIATION, HOLD), (*_MONEY, HOLD, KEY), BY_PROJECT, "POST /holds",
+        "transaction.reserve", (SITE, *_MONEY, ASSOCIATION, HOLD, TRANSACTION), (*_MONEY, HOLD, KEY), BY_PROJECT, "POST /holds",
         lines="transaction.needed",
     ),
     Command(
