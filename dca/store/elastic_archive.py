@@ -142,8 +142,8 @@ class ElasticArchive:
 
     def _get(self, keys: Sequence[Key]) -> list[Any]:
         body = {"docs": [{"_index": self._alias(kind), "_id": record_id} for kind, record_id in keys]}
-        if not keys:
-            return []
+        if not keys or not all(record_id for _, record_id in keys):
+            return [None for _ in keys]  # nothing lies under no id
         request = Request(READING, "POST", "/_mget", body)
         answer = self._door.ask(request, until=self._deadline(), fault=searches.fault)
         return [document if document["found"] else None for document in answer["docs"]]

@@ -73,7 +73,10 @@ class SqliteArchive:
             end = ends.get(stream, 0)
             if (least, most, rows) != (1, end, end):
                 sql = "SELECT seq FROM log WHERE stream = ? AND (seq < 1 OR seq > ?) ORDER BY seq"
-                found += [Place(str(stream), seq, f"{stream}:{seq}") for (seq,) in self._rows(sql, stream, end)]
+                rows_there = self._rows(sql, stream, end)
+                found += [
+                    Place(str(stream), seq if type(seq) is int else 0, f"{stream}:{seq}") for (seq,) in rows_there
+                ]
         return found
 
     def head(self, stream: str) -> Head:
@@ -125,12 +128,17 @@ class SqliteArchive:
                 self._connection.text_factory = str
         except sqlite3.Error as error:
             raise self._said(error) from None
+        except UnicodeEncodeError:
+            raise DamagedError("the file holds a name that is no text.") from None
 
 
 def document_of(row: Sequence[Any]) -> dict[str, Any]:
     """Return a row of the log as a document."""
     *_, author, whole = (*row, "", "") if len(row) == len(LOG_FIELDS) else row
-    document: dict[str, Any] = dict(zip(LOG_FIELDS, row, strict=False))
+    document: dict[str, Any] = {
+        name: value if type(value) is not bytes else f"bytes {value.hex()}"
+        for name, value in zip(LOG_FIELDS, row, strict=False)
+    }
     if whole:
         return _of_json(whole, document)
     if author:

@@ -290,20 +290,24 @@ class Verification:
         assert self._archive is not None
         while True:
             places = self._archive.beyond({stream: end.seq for stream, end in self.ends.items()})
-            behind: dict[str, int] = {}
+            later: dict[str, set[int]] = {}
             for place in places:
-                end = self.ends.get(place.stream)
-                if place.seq < 1 or end is None:
+                if place.seq < 1 or place.stream not in self.ends:
                     sentence = f"the log holds {shown(place.id)}, which is no place of an entry"
                     self.findings.add(kinds.STRAY, sentence, document=place.id)
-                elif place.seq > end.seq + 1:
-                    behind[place.stream] = min(place.seq, behind.get(place.stream, place.seq))
                 else:
-                    behind.pop(place.stream, None)
+                    later.setdefault(place.stream, set()).add(place.seq)
+            behind = {stream: min(seqs) for stream, seqs in later.items() if self._is_gap(stream, seqs)}
             for stream, seq in behind.items():
                 self._behind(stream, seq, source)
             if not behind:
                 return
+
+    def _is_gap(self, stream: str, seqs: set[int]) -> bool:
+        """Tell whether entries lie behind a gap, and are not just what writers have added meanwhile."""
+        assert self._archive is not None
+        following = self.ends[stream].seq + 1
+        return following not in seqs and not self._archive.documents(stream, following, 1)
 
     def _behind(self, stream: str, seq: int, source: Source) -> None:
         """Go on behind a gap."""
@@ -444,6 +448,9 @@ class Verification:
                 if self._is_whole or seq <= self._settled(stream):
                     sentence = f"the claim {claim.id} is not as entry {seq} of stream {stream} gave it away"
                     self._wrong(kinds.ALTERED, CLAIM, claim.id, sentence, stream, seq)
+            elif self._is_whole and claim.generation != (given.generation if given is not None else 1):
+                sentence = f"the claim {claim.id} has generation {claim.generation}, which no entry gave it"
+                self._wrong(kinds.ALTERED, CLAIM, claim.id, sentence, stream, seq)
             elif stored.version > claim.generation + 1:
                 self._version(CLAIM, claim.id, stored.version, claim.generation, "")
             elif project is None:

@@ -190,7 +190,10 @@ def found(verification: Verification, *, but: Iterable[str] = ("author",)) -> li
     These tests write as somebody else than the one whom the server knows them as, which verify rightly tells.
     """
     return [
-        (one["damage"], f"{one.get('stream', '')}:{one['seq']}" if "id" not in one else f"{one['kind']} {one['id']}")
+        (
+            one["damage"],
+            f"{one.get('stream', '')}:{one.get('seq', '')}" if "id" not in one else f"{one['kind']} {one['id']}",
+        )
         for one in verification.findings.listed()
         if one["damage"] not in but
     ]
