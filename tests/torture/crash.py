@@ -149,7 +149,7 @@ class _Round:
             else:
                 self.figures.add(f"{self.store}: kills")
                 self.figures.place(f"{self.store}: places of kills", (step.words, fate.operation, fate.at))
-            self.lines.append(f"  ended at {fate.operation} {fate.at}: {ended.out}")
+            self.lines.append(f"  ended at {fate.operation} {fate.at}: {ended.out.strip()}")
             here = standing_of(whole_books(self.shell))
             if self.chance.random() < VERIFIED:
                 verify(self.shell, self.figures, self.store)
@@ -215,9 +215,10 @@ class _Round:
 
 
 def _plain(said: Any) -> Any:
-    """Return an answer without chance's word."""
+    """Return an answer without chance's word, and the options that the log tells of in one order."""
     if isinstance(said, dict):
-        return {name: _plain(value) for name, value in said.items() if name not in UNSAID}
+        plain = {name: _plain(value) for name, value in said.items() if name not in UNSAID}
+        return plain | {name: sorted(plain[name].split(" --")) for name in ("details",) if name in plain}
     return [_plain(one) for one in said] if isinstance(said, list) else said
 
 
