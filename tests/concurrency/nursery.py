@@ -182,9 +182,16 @@ def kill_in_time(fates: dict[int, Fate]) -> None:
     """Kill children, none of which was waited for yet, at their moments."""
     begin = time.monotonic()
     for child, fate in sorted(fates.items(), key=lambda item: item[1].at):
-        if fate.operation == MOMENT:
-            time.sleep(max(0.0, begin + fate.at / 1e6 - time.monotonic()))
-            os.kill(child, signal.SIGKILL)
+        if fate.operation != MOMENT:
+            continue
+        while (left := begin + fate.at / 1e6 - time.monotonic()) > 0 and not has_ended(child):
+            time.sleep(min(left, 0.02))
+        os.kill(child, signal.SIGKILL)
+
+
+def has_ended(child: int) -> bool:
+    """Tell whether a child has ended, and leave it to be waited for."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _text(file: IO[bytes]) -> str:
