@@ -188,10 +188,6 @@ class ElasticStore:
         self._memory.clear()
         return self._indices().setup()
 
-    def make_lost(self) -> list[str]:
-        """Make the indices that were lost from books in use, empty, for who fills them from the log; return what was done."""
-        return self._indices().setup(lost=True)
-
     def wipe(self) -> None:
         """Destroy the books: delete the indices that are ours."""
         self._memory.clear()

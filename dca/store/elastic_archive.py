@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dca.core.errors import DamagedError, DcaError, UnreachableError
@@ -45,6 +46,12 @@ class ElasticArchive:
         self._prefix = prefix
         self._deadline = deadline
         self._width = DOCUMENTS_MIN
+
+    @cached_property
+    def _lost(self) -> frozenset[str]:
+        """Kinds of records whose index is lost from books in use: they hold nothing, but the log tells what they held."""
+        used, lost = self._door.lost(self._deadline())
+        return frozenset(lost) if used and LOG not in lost else frozenset()
 
     def streams(self) -> list[str]:
         """Return all streams: those that documents name, those that ids of nameless ones do, and all tenants'."""
@@ -111,6 +118,8 @@ class ElasticArchive:
 
     def count(self, kind: str) -> int:
         """Return how many documents an index has."""
+        if kind in self._lost:
+            return 0
         self._refresh([kind])
         request = Request(READING, "GET", f"/{self._alias(kind)}/_count")
         return int(self._whole(self._door.ask(request, until=self._deadline()), request)["count"])
@@ -142,14 +151,17 @@ class ElasticArchive:
 
     def _get(self, keys: Sequence[Key]) -> list[Any]:
         body = {"docs": [{"_index": self._alias(kind), "_id": record_id} for kind, record_id in keys]}
-        if not keys or not all(record_id for _, record_id in keys):
+        if not keys or not all(record_id and kind not in self._lost for kind, record_id in keys):
             return [None for _ in keys]  # nothing lies under no id
         request = Request(READING, "POST", "/_mget", body)
         answer = self._door.ask(request, until=self._deadline(), fault=searches.fault)
         return [document if document["found"] else None for document in answer["docs"]]
 
     def _refresh(self, kinds: Sequence[str]) -> None:
-        request = Request("refresh the search", "POST", f"/{','.join(map(self._alias, kinds))}/_refresh")
+        there = [self._alias(kind) for kind in kinds if kind not in self._lost]
+        if not there:
+            return
+        request = Request("refresh the search", "POST", f"/{','.join(there)}/_refresh")
         self._whole(self._door.ask(request, until=self._deadline()), request)
 
     def _searched(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -164,6 +176,8 @@ class ElasticArchive:
 
     def _scan(self, kind: str, body: dict[str, Any], size: int) -> Iterator[Any]:
         """Yield all hits of a search, from one point in time, in no particular order."""
+        if kind in self._lost:
+            return
         path = f"/{self._alias(kind)}/_pit?keep_alive={POINT_IN_TIME}&allow_partial_search_results=false"
         point = self._door.ask(Request("search", "POST", path), until=self._deadline())["id"]
         sort = [{"_shard_doc": "asc"}]

@@ -374,7 +374,8 @@ def loss(lost: Sequence[str], address: Address) -> str:
     if LOG in lost:
         return f"{gone}; open what is closed, or restore the books from a backup: records do not make a log."
     rest = ", dca setup --wipe destroys what a broken-off wipe has left" if len(lost) == len(KINDS) else ""
-    return f"{gone}; open what is closed; dca log repair makes the missing again from the log{rest}."
+    again = "dca backup, dca backup check, dca setup --wipe and dca restore make the missing again from the log"
+    return f"{gone}; open what is closed, or: {again}{rest}."
 
 
 def no_books(address: Address, host: str) -> str:

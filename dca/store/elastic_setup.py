@@ -57,18 +57,18 @@ class Indices:
         answer = self._reach(request)
         return "" if answer.status in SECURITY_OFF else str(self._door.body_of(answer, request)["username"])
 
-    def setup(self, *, lost: bool = False) -> list[str]:
+    def setup(self) -> list[str]:
         """Make what is missing, and nothing else; return what was done and what the administrator must know.
 
         It can be stopped at any point and run again, and two may run at once: every step is one request that either
-        makes the whole thing or finds it made. An index that was lost from books in use is made only where that is
-        wanted: an empty one in its place would make the books forget what it held.
+        makes the whole thing or finds it made. An index that was lost from books in use is not made: an empty one in its
+        place would make the books forget what it held.
         """
         self.check_version()
         signed = bool(self.user())
         present = self.present()
         self._check(present, signed=signed)
-        if present and not lost:
+        if present:
             self._check_lost(present)
         done = self._make_pipeline() if signed else []
         done += self._make_all(self.present(), signed=signed)

@@ -332,9 +332,14 @@ class SqliteStore:
 
     def _check(self, connection: sqlite3.Connection, *, older: bool) -> bool:
         """Tell whether there are books in the file; an empty database is what a killed first command left."""
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        layout = layout_of(connection)
-        if not application and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        connection.execute("BEGIN")  # all three of one moment: somebody may be making the books just now
+        try:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            layout = layout_of(connection)
+            empty = not application and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        finally:
+            _end(connection, "ROLLBACK")
+        if empty:
             if 0 < self.path.stat().st_size < HEADER_BYTES:  # SQLite takes anything that short for nothing
                 raise DamagedError(f"{self.path} is not a database; name the right file in DCA_STORE or the config.")
             return False

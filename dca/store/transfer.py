@@ -7,18 +7,18 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from dca.core.errors import DamagedError
-from dca.core.model import GLOBAL_STREAM, TENANT_STREAM_PREFIX
+from dca.core.model import GLOBAL_STREAM, TENANT_STREAM_PREFIX, Claim
 from dca.store.entry import canonical
 from dca.store.export import Logged, Tip
 from dca.store.port import EMPTY_HEAD, Head
 from dca.store.replay import VOID, Books, examine, walk
-from dca.store.schema import CLAIM
+from dca.store.schema import CLAIM, PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from dca.core.model import Claim
+    from dca.core.model import Project
     from dca.store.declaration import Bringing
     from dca.store.entry import Permitted
     from dca.store.export import Writer
@@ -126,11 +126,13 @@ def bring(
         else:
             for line in of_stream:
                 builder.claim(cast("Claim", line))
-    unclaimed = builder.unclaimed()
-    if unclaimed:
-        raise DamagedError(
-            f"the project {unclaimed} has no claim of its tenant; dca log verify says what else is wrong."
-        )
+    while unclaimed := builder.unclaimed():
+        project, claim = builder.before([(PROJECT, unclaimed), (CLAIM, unclaimed)])
+        if claim is not None:
+            raise DamagedError(
+                f"the project {unclaimed} has no claim of its tenant; dca log verify says what else is wrong."
+            )
+        builder.claim(Claim(unclaimed, cast("Project", project).tenant, 1))  # it was lost: the log tells whose it is
     return heads
 
 

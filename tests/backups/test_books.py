@@ -221,7 +221,6 @@ def damaged(sqlite: Shell, statement: str) -> str:
         ),
         ("UPDATE log SET details = 'x' WHERE stream = 't:idle'", "entry 1 of stream t:idle is damaged: its hash"),
         ("UPDATE log SET changes = '[]' WHERE stream = 'g' AND seq = 1", "entry 1 of stream g is damaged"),
-        ("DELETE FROM claim WHERE id = 'kites'", "project kites has no claim"),
         ("UPDATE claim SET tenant = 'idle' WHERE id = 'kites'", "project kites has no claim"),
         ("UPDATE head SET hash = 'x' WHERE stream = 't:idle'", "the head of stream t:idle"),
     ],
@@ -279,3 +278,37 @@ def test_many_streams(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(lines) == 4
     other.ok("backup", "a.backup")
     other.ok("backup", "check", "a.backup")
+
+
+def test_a_lost_claim_is_made_again(sqlite: Shell, folder: Path) -> None:
+    """A project in the log tells whose its name is."""
+    with contextlib.closing(sqlite3.connect(sqlite.file)) as connection, connection:
+        before = connection.execute("SELECT id, tenant FROM claim ORDER BY id").fetchall()
+        connection.execute("DELETE FROM claim WHERE id IN (SELECT id FROM project)")
+    sqlite.ok("backup", "a.backup")
+    other = at(folder, "other.db")
+    other.ok("restore", "a.backup")
+    with contextlib.closing(sqlite3.connect(other.file)) as connection:
+        assert connection.execute("SELECT id, tenant FROM claim ORDER BY id").fetchall() == before
+
+
+@pytest.mark.parametrize("lost", [("transaction",), ("tenant", "claim", "site", "key"), tuple(KINDS)], ids=" ".join)
+def test_lost_indices_are_made_again_from_the_log(
+    lost: tuple[str, ...], distant: Shell, clean_server: BookServer
+) -> None:
+    """As the sentence says that names them: a backup of the log alone, checked, is restored after what is left was wiped."""
+    versions.fill(distant)
+    before = [distant.ok("list", "--all"), distant.ok("transaction", "list"), distant.ok("transaction", "holds")]
+    clean_server.must("DELETE", f"/{','.join(map(clean_server.index, lost))}")
+    for words in (("transaction", "list"), ("setup",)):
+        answer = checks.failure(distant.run(*words), 3)
+        assert all(clean_server.index(name) in answer["error"] for name in lost)
+        assert "dca backup, dca backup check, dca setup --wipe and dca restore" in answer["error"]
+    assert distant.run("log", "verify").status == 1
+    for command in ("backup a.backup", "backup check a.backup", "setup --wipe -y", "restore a.backup", "log verify"):
+        distant.ok(*command.split())
+    assert [
+        distant.ok("list", "--all"),
+        distant.ok("transaction", "list"),
+        distant.ok("transaction", "holds"),
+    ] == before

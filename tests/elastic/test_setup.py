@@ -289,11 +289,11 @@ def test_no_empty_index_in_the_place_of_a_lost_one(clean_server: BookServer, sto
     clean_server.must("DELETE", f"/{lost}")
     questions = (Query(TRANSACTION), Query(TRANSACTION, (Condition("tenant", "eq", "acme"),)))
     for question in (*(lambda reader, query=query: reader.find(query) for query in questions), get_transaction):
-        with pytest.raises(DamagedError, match=rf"the index {lost} is missing .* dca log repair"):
+        with pytest.raises(DamagedError, match=rf"the index {lost} is missing .* dca backup"):
             store.read(question)
-        with pytest.raises(DamagedError, match=rf"the index {lost} is missing .* dca log repair"):
+        with pytest.raises(DamagedError, match=rf"the index {lost} is missing .* dca backup"):
             store.preview(question)
-    refused(clean_server, store, f"the index {lost} is missing", "dca log repair", error=DamagedError)
+    refused(clean_server, store, f"the index {lost} is missing", "dca backup", error=DamagedError)
     clean_server.must("DELETE", f"/{clean_server.index(LOG)}")
     both = f"the indices {lost}, {clean_server.index(LOG)} are missing"
     with pytest.raises(DamagedError, match=rf"{both} .* restore the books from a backup"):
@@ -333,20 +333,3 @@ def test_wipe_refuses_what_is_not_ours(clean_server: BookServer, store: ElasticS
     with pytest.raises(RefusedError, match="was not made by dca; nothing was destroyed"):
         store.wipe()
     assert present(clean_server) == before
-
-
-def test_what_is_left_of_a_wipe_that_was_stopped_is_made_again_from_the_log(
-    clean_server: BookServer, store: ElasticStore
-) -> None:
-    """Records go first and the log last; setup says what can be done, and the log makes the rest."""
-    store.setup()
-    for deed in deeds.begin():
-        store.write(deed)
-    before = store.read(deeds.everything)
-    clean_server.must(
-        "DELETE", f"/{','.join(clean_server.index(name) for name in NAMES if name not in (LOG, 'claim'))}"
-    )
-    refused(clean_server, store, "dca log repair", error=DamagedError)
-    store.make_lost()
-    assert store.read(deeds.everything) == before
-    assert store.write(deeds.pay("acme", 1)).answer.balance == before["tenants"][0].balance + 1
