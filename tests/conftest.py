@@ -3,13 +3,16 @@
 Tests that are marked so are left out unless asked for: python -m pytest -m torture.
 """
 
+import signal
+
 import pytest
 
 pytest_plugins = ("tests.elasticsearch_server.fixtures", "tests.elastic.fixtures")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Make the marker known, and let Ctrl-C reach the programs that tests start: in a script's background it would not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "torture: a test that takes minutes (run with -m torture)")
 
 
