@@ -13,7 +13,7 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4
 
 # MINUTES=30 says how long, SEED=1 and KINDS=crash-sqlite,race-sqlite what; docs/reliability.md says what it tries.
 torture: $(VENV)/.test

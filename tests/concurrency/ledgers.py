@@ -9,7 +9,7 @@ from dca.store.elastic import Address, ElasticStore
 from dca.store.sqlite import SqliteStore
 from tests.cli.shell import Shell
 from tests.model.invariants import Books, books_of, check
-from tests.verify.attacked import found, verified
+from tests.verify.attacked import verified
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,8 @@ def whole_books(shell: Shell) -> Books:
     store = store_of(shell)
     try:
         books = books_of(store)
-        assert found(verified(store), but=()) == []
+        damage = verified(store).findings.listed()
+        assert damage == [], damage
     finally:
         store.close()
     check(books)
