@@ -218,7 +218,7 @@ def _plain(said: Any) -> Any:
     """Return an answer without chance's word, and the options that the log tells of in one order."""
     if isinstance(said, dict):
         plain = {name: _plain(value) for name, value in said.items() if name not in UNSAID}
-        return plain | {name: sorted(plain[name].split(" --")) for name in ("details",) if name in plain}
+        return plain | {name: sorted(f" {plain[name]}".split(" --")) for name in ("details",) if name in plain}
     return [_plain(one) for one in said] if isinstance(said, list) else said
 
 
