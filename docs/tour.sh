@@ -72,4 +72,7 @@ run bill generate --project=phy-lattice --time_period="2026-11-23,$(date -u +%F)
 say '11. The audit log: who did what, chained by hashes.'
 run log list --limit=8 --format=table
 
+say '12. The proof: every entry, record and sum examined.'
+run log verify --format=table
+
 say 'That was dca. The books were in one file; a site that outgrows it points dca at its Elasticsearch. See README.md.'
