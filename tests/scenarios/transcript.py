@@ -156,6 +156,7 @@ class Run:
             "actor": shell.actor,
             "yesterday": f"{today - timedelta(days=1):%Y-%m-%d}",
             "tomorrow": f"{today + timedelta(days=1):%Y-%m-%d}",
+            "future": f"{today + timedelta(days=7):%Y-%m-%d}",
         }
         address = urlsplit(shell.store)
         if address.hostname:
