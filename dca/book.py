@@ -19,10 +19,12 @@ from dca.core.model import (
     Claim,
     Hold,
     Key,
+    Login,
     Payment,
     Project,
     Rate,
     Record,
+    Role,
     Site,
     Tenant,
     Transaction,
@@ -40,9 +42,11 @@ from dca.store.schema import (
     CLAIM,
     HOLD,
     KEY,
+    LOGIN,
     PAYMENT,
     PROJECT,
     RATE,
+    ROLE,
     SITE,
     TENANT,
     TRANSACTION,
@@ -59,6 +63,8 @@ _KIND_OF: dict[type, str] = {
     Site: SITE,
     Key: KEY,
     Claim: CLAIM,
+    Role: ROLE,
+    Login: LOGIN,
 }
 PAGE = 5_000
 

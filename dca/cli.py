@@ -357,6 +357,7 @@ def _execute(command: "Command", given: dict[str, Any], form: _Form) -> int:
         environment(),
         wait_seconds=_seconds(given.get("--wait", "30")),
         confirm=_asker(yes=bool(given.get("--yes")), dry_run=bool(given.get("--dry-run"))),
+        secret=_ask_secret,
         progress=_progress(),
         tell=_tell,
         setting_up=command.words == "setup",
@@ -404,6 +405,29 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= WAIT_SECONDS_MAX:
         raise UsageError(f"--wait {shown(text)} is not a number of seconds between 0 and {WAIT_SECONDS_MAX:g}.")
     return seconds
+
+
+def _ask_secret(question: str) -> str:
+    """Ask for a secret: twice and unseen at a terminal, else the first line of standard input."""
+    from dca.core.errors import AbortedError, UsageError
+
+    if sys.stdin is None:
+        return ""
+    if not sys.stdin.isatty():
+        try:
+            return sys.stdin.readline().rstrip("\r\n")
+        except (OSError, ValueError):
+            raise UsageError("standard input cannot be read as UTF-8; write the password on its first line.") from None
+    from getpass import getpass
+
+    try:
+        secret = getpass(f"{question}: ")
+        again = getpass("The same again: ")
+    except EOFError:
+        raise AbortedError("no password was typed; nothing was changed.") from None
+    if secret != again:
+        raise AbortedError("the two passwords are not the same; nothing was changed.")
+    return secret
 
 
 def _asker(*, yes: bool, dry_run: bool) -> Callable[[str], None]:

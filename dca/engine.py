@@ -1,18 +1,18 @@
 """The engine: the one path that every command takes, from its arguments to its answer."""
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from dca.book import Book, ClaimedElsewhere, stream_of_tenant
-from dca.commands import figures
+from dca.commands import access, figures
 from dca.commands.arguments import convert, text
 from dca.commands.table import BY_PROJECT, BY_TENANT, GLOBAL, MOVE, RELEASE_CLAIM, Command, function, logged
 from dca.config import Settings
 from dca.core.clock import iso
-from dca.core.errors import RefusedError, UsageError
+from dca.core.errors import DamagedError, RefusedError, UnreachableError, UsageError
 from dca.core.model import GLOBAL_STREAM, Change, Claim, Key, key_id, tenant_stream
 from dca.core.names import check_key, shown
 from dca.envelope import decimal, render
@@ -22,6 +22,8 @@ from dca.store.port import Store as BareStore
 from dca.store.schema import CLAIM, KEY, PROJECT
 
 if TYPE_CHECKING:
+    from dca.core.permissions import Power
+    from dca.store.guard import Guard
     from dca.store.health import Finding
     from dca.store.port import Mending
     from dca.store.transfer import Builder
@@ -59,12 +61,19 @@ class Store(BareStore, Protocol):
     def actor(self) -> str:
         """Return who the caller is for this store."""
 
+    def guard(self) -> "Guard | None":
+        """Return who decides for this store who may do what; None where the books themselves do."""
+
     def examine(self, now: int) -> "Iterable[Finding]":
         """Return what an examination finds, by a clock in milliseconds; DcaError if there is nothing to look at."""
 
 
 def _nowhere(address: str, config: str) -> "AbstractContextManager[tuple[Store, str]]":
     raise AssertionError(address, config)
+
+
+def _nothing_said(question: str) -> str:
+    raise AssertionError(question)
 
 
 class Surroundings(NamedTuple):
@@ -88,6 +97,8 @@ class Surroundings(NamedTuple):
     """Open another store by its address and the config that has its credentials, or, without an address, a scratch one."""
     bench: Callable[..., dict[str, Any]] = dict
     """Measure dca on books beside the real ones."""
+    secret: Callable[[str], str] = _nothing_said
+    """Ask for a secret without showing it; empty if nothing is said."""
 
 
 class Session:
@@ -116,13 +127,62 @@ class Session:
         """Digest of the command and its arguments, which a repeated key must come with."""
         self.key_kept = False
         """Whether an entry of the command keeps its key, so that no further one has to."""
+        self.secret = surroundings.secret
         self._actor = ""
+        self._powers: tuple[Power, ...] | None = None
+        self._admitted: set[str] = set()
+        """The scopes on which the command was found to be permitted."""
 
     @property
     def actor(self) -> str:
         """Return who runs the command."""
         self._actor = self._actor or self.store.actor()
         return self._actor
+
+    # -- permission ----------------------------------------------------------------------------------------------
+
+    def powers(self, book: Book) -> "tuple[Power, ...]":
+        """Return what the caller may do, by the records of the books."""
+        if self._powers is None:
+            self._powers = access.powers(book, self.actor)
+        return self._powers
+
+    def admit(self, book: Book, values: Mapping[str, Any]) -> None:
+        """Refuse the command where its caller may not run it with these values; DeniedError says what is missing."""
+        if self.command.is_open:
+            return
+        for scope in access.scopes(self.command, values):
+            if scope in self._admitted:
+                continue
+            guard = self.store.guard()
+            if guard is not None:
+                access.check_by_guard(guard, self.command, scope, access.routed(book))
+            else:
+                access.check_by_books(book, self.actor, self.command, scope, self.powers(book))
+            self._admitted.add(scope)
+
+    def admit_first(self, values: Mapping[str, Any], *, beside: bool) -> None:
+        """Refuse the command before anything is read or asked for it.
+
+        Where the books decide, one that reads or changes them in one go is judged by the very view that it works on; for the
+        others (beside) they are looked at before. Books that cannot be read stop nobody who may open their file: what is
+        wrong with them, the command itself finds out and says.
+        """
+        if self.command.is_open or self.command.beside.lstrip("-") in values:
+            return
+        guard = self.store.guard()
+        if guard is not None:
+            for scope in access.scopes(self.command, values):
+                access.check_by_guard(guard, self.command, scope, self._route)
+                self._admitted.add(scope)
+        elif beside:
+            with suppress(DamagedError, UnreachableError):
+                self.store.preview(lambda view: self.admit(Book(view, self.now), values))
+
+    def _route(self, project: str) -> str:
+        return self.store.preview(lambda view: view.route([project])[0])
+
+    # -- questions and changes -----------------------------------------------------------------------------------
 
     def ask(self, question: Callable[[Book], T]) -> T:
         """Answer a question from the books."""
@@ -283,6 +343,7 @@ def run(
         check_key(key, "--key")
     session = Session(surroundings, command, key=key or "", dry_run=dry_run)
     session.content = content_of(command, values) if session.key else ""
+    session.admit_first(values, beside=command.session or as_of is not None)
     if command.confirm:
         session.confirm(command.confirm.format(**values))
     if command.session:
@@ -292,7 +353,7 @@ def run(
     elif as_of is not None:
         answer = session.ask_as_of(as_of, lambda book: work(book, **values))
     else:
-        answer = session.ask(lambda book: work(book, **values))
+        answer = session.ask(lambda book: _admitted(session, book, work, values))
     if dry_run:
         answer = {**answer, "dry_run": True}
         if not session.summed_up:
@@ -300,10 +361,17 @@ def run(
     return answer
 
 
+def _admitted(session: Session, book: Book, work: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    session.admit(book, values)
+    answer: dict[str, Any] = work(book, **values)
+    return answer
+
+
 def _run_change(session: Session, work: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     command = session.command
 
     def do(book: Book) -> dict[str, Any]:
+        session.admit(book, values)
         book.choose(_stream(command, book, values))
         if session.key:
             return once(book, session.key, session.content, lambda chosen: work(chosen, **values))

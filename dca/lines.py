@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 from dca.book import Book
 from dca.commands.arguments import convert, kinds, parameter
 from dca.commands.table import Command, function
-from dca.core.errors import DcaError, RefusedError, UsageError
+from dca.core.errors import DcaError, DeniedError, RefusedError, UsageError
 from dca.core.model import key_id, tenant_stream
 from dca.core.names import CHANGES_MAX, EXTENDED, LINE_BYTES_MAX, LINES_MAX, check_key, folded, is_name, shown
 from dca.engine import Session, Surroundings, content_of, once
@@ -34,6 +34,8 @@ BLOCK_BYTES = 65_536
 _NUMBERS = ("Seconds", "Count")
 _REFUSALS = (RefusedError, UsageError)
 """What concerns a line; whatever else goes wrong ends the command."""
+_OF_A_LINE = (*_REFUSALS, DeniedError)
+"""The same while a line is decided: its project may be one on which the caller may not do this."""
 
 
 class Line(NamedTuple):
@@ -155,9 +157,10 @@ class _Lines:
 
     def _decide_stray(self, book: Book, line: Line) -> list[dict[str, Any]]:
         try:
+            self.session.admit(book, line.values)
             book.choose(tenant_stream(book.owner(line.values["project"])))
             return [success(self._done(book, line))]
-        except _REFUSALS as error:
+        except _OF_A_LINE as error:
             return [failure(error)]
 
     def _decide(self, book: Book, owner: str, lines: Sequence[Line]) -> list[dict[str, Any]]:
@@ -176,8 +179,9 @@ class _Lines:
                 answers.append({})
                 continue
             try:
+                self.session.admit(book, line.values)
                 answers.append(success(self._done(book, line)))
-            except _REFUSALS as error:
+            except _OF_A_LINE as error:
                 answers.append(failure(error))
         return answers
 

@@ -7,9 +7,12 @@ from typing import Any, TypeAlias
 
 from dca.core import money, names
 from dca.core.errors import UsageError
+from dca.core.model import EVERYBODY
 from dca.core.names import PAGE_SIZE_MAX, SECONDS_MAX, shown
+from dca.core.permissions import check_login
 
 Name: TypeAlias = str
+Login: TypeAlias = str
 Text: TypeAlias = str
 Flag: TypeAlias = bool
 Amount: TypeAlias = int
@@ -24,12 +27,16 @@ FileName: TypeAlias = str
 Reference: TypeAlias = str
 Sequence: TypeAlias = int
 Kind: TypeAlias = str
+Form: TypeAlias = str
+Level: TypeAlias = int
 
+FORMS = ("direct", "service")
+"""Forms of a role on Elasticsearch: for those who talk to it themselves, or through a service only."""
 MOVES = ("p2p", "t2p", "p2t")
 CORES_MAX = 100_000_000
 DAYS_MAX = 36_500
 SEQUENCE_MAX = 10**15
-KINDS = ("site", "rate", "tenant", "project", "association", "hold", "payment", "transaction")
+KINDS = ("site", "rate", "tenant", "project", "association", "hold", "payment", "transaction", "role", "login")
 """Record kinds that can be asked for."""
 JOBS_MIN, JOBS_MAX = 100, 10_000_000
 
@@ -76,8 +83,16 @@ def kind(given: str, what: str) -> str:
     raise UsageError(f"{what} {shown(given)} is not known; write one of {', '.join(KINDS)}.")
 
 
+def form(given: str, what: str) -> str:
+    """Read the form of a role."""
+    if given in FORMS:
+        return given
+    raise UsageError(f"{what} {shown(given)} is not known; write direct or service.")
+
+
 CONVERTERS: Mapping[str, Callable[[str, str], Any]] = {
     "Name": lambda text, what: text,
+    "Login": lambda text, what: text if text == EVERYBODY else check_login(text),
     "Text": text,
     "Amount": money.parse,
     "Seconds": lambda text, what: whole(text, what, 0, SECONDS_MAX, "seconds"),
@@ -90,6 +105,8 @@ CONVERTERS: Mapping[str, Callable[[str, str], Any]] = {
     "FileName": file_name,
     "Sequence": lambda text, what: whole(text, what, 1, SEQUENCE_MAX, "entries"),
     "Kind": kind,
+    "Form": form,
+    "Level": lambda text, what: whole(text, what, 1, 99, "levels"),
     "Reference": lambda text, what: names.check_reference(text),
 }
 

@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 from dca.core import ledger, money
 from dca.core.errors import DcaError
 from dca.core.model import (
+    ACTIVE,
     CHARGE,
     CORE_HOURS,
     DEFAULT_SITE,
+    DIRECT,
     DISABLED,
     ENABLED,
     GLOBAL_STREAM,
@@ -22,6 +24,8 @@ from dca.core.model import (
     NODE_HOURS,
     OPEN,
     RELEASED,
+    REMOVED,
+    SERVICE,
     SETTLED,
     SITE_ID,
     UNDO,
@@ -31,10 +35,12 @@ from dca.core.model import (
     Claim,
     Hold,
     Key,
+    Login,
     Payment,
     Project,
     Rate,
     Record,
+    Role,
     Site,
     Tenant,
     Transaction,
@@ -45,6 +51,7 @@ from dca.core.model import (
     tenant_stream,
 )
 from dca.core.names import ENTRY_BYTES_MAX, EXTENDED, RECORD_ID_BYTES_MAX, RULES, STRICT, TEXT_BYTES_MAX, folded
+from dca.core.permissions import LEVEL_MAX, LEVEL_MIN, is_grant, is_scope
 
 ADDS_TENANT = {"tenant add"}
 ADDS_PROJECT = {"project add"}
@@ -66,6 +73,7 @@ def flaw(*, command: str, stream: str, seq: int, time: int, changes: Collection[
             or _holds_flaw(time, changes)
             or _transactions_flaw(changes)
             or _site_flaw(command, changes)
+            or _roles_flaw(changes)
             or _projects_flaw(command, changes)
             or _tenant_flaw(command, changes)
         )
@@ -103,7 +111,7 @@ def _misplaced(stream: str, seq: int, time: int, changes: Iterable[Change], kind
 
 def _stream_of(record: Record, was: Record | None) -> str:
     """Return the stream in which a record may be written; empty if it says two things about it."""
-    if isinstance(record, (Site, Rate)):
+    if isinstance(record, (Site, Rate, Role, Login)):
         return GLOBAL_STREAM
     if isinstance(record, Key):
         return record.stream
@@ -126,6 +134,8 @@ def _is_named_rightly(record: Record) -> bool:
         return record.id.startswith(f"{record.tenant}:")
     if isinstance(record, Key):
         return record.id == key_id(record.stream, record.key)
+    if isinstance(record, Role):
+        return record.id == folded(record.name)
     if isinstance(record, Rate):
         return record.stream == GLOBAL_STREAM and record.id.startswith(f"{GLOBAL_STREAM}:")
     return record.id == SITE_ID if isinstance(record, Site) else bool(record.id)
@@ -269,6 +279,24 @@ def _site_flaw(command: str, changes: Collection[Change]) -> str:
             if (before.names, record.names) == (EXTENDED, STRICT) or record.names not in RULES:
                 return "the rule for names is narrowed, or none"
     return "the rate is negative" if any(rate < 0 for rate in rates) else ""
+
+
+def _roles_flaw(changes: Iterable[Change]) -> str:
+    for kind, record, was in changes:
+        if isinstance(record, Role):
+            before = (was.name, was.created) if isinstance(was, Role) else (record.name, record.created)
+            good = LEVEL_MIN <= record.level <= LEVEL_MAX and record.form in (DIRECT, SERVICE)
+            good = good and record.state in (ACTIVE, REMOVED) and (is_scope(record.scope) or not record.scope)
+            good = good and before == (record.name, record.created)
+        elif isinstance(record, Login):
+            created = was.created if isinstance(was, Login) else record.created
+            good = record.state in (ACTIVE, DISABLED) or (record.state == REMOVED and not record.grants)
+            good = good and all(map(is_grant, filter(None, record.grants.split(",")))) and record.created == created
+        else:
+            continue
+        if not good:
+            return f"the {kind} {record.id} is none that can be"
+    return ""
 
 
 # -- what the accounts say ---------------------------------------------------------------------------------------

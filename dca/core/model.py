@@ -10,6 +10,9 @@ ENABLED = "enabled"
 DISABLED = "disabled"
 ACTIVE = "active"
 REMOVED = "removed"
+DIRECT, SERVICE = "direct", "service"
+EVERYBODY = "*"
+"""The login of everybody who has no record of their own."""
 OPEN = "open"
 SETTLED = "settled"
 RELEASED = "released"
@@ -259,7 +262,45 @@ class Claim(NamedTuple):
     """1 at first, one more each time an unused claim went to another tenant."""
 
 
-Record = Tenant | Project | Association | Hold | Transaction | Payment | Rate | Site | Key | Claim
+class Role(NamedTuple):
+    """A role that somebody may be granted, beside those that every site has."""
+
+    id: str
+    """Name in lower case."""
+    name: str
+    """Name as it was given."""
+    level: int
+    """From 1 to 100, which is root: who has it gives, changes and takes what is below."""
+    commands: str
+    """Words of its commands, with commas between them, in the order of the table."""
+    scope: str
+    """tenant/<id> or project/<id> that it is bound to; empty where it is granted on any."""
+    form: str
+    """direct (with rights on the indices of Elasticsearch) or service (without)."""
+    state: str
+    """active or removed."""
+    pending: str
+    """Words of a command on it that was begun at Elasticsearch and of which no outcome is booked; else empty."""
+    created: int
+    """When it was made."""
+
+
+class Login(NamedTuple):
+    """Somebody who was granted roles."""
+
+    id: str
+    """Login as the store knows it, case and all; * for everybody who has no record of their own."""
+    grants: str
+    """Roles, with commas between them: role, or role@scope."""
+    state: str
+    """active, disabled or removed."""
+    pending: str
+    """Words of a command on it that was begun at Elasticsearch and of which no outcome is booked; else empty."""
+    created: int
+    """When it was made."""
+
+
+Record = Tenant | Project | Association | Hold | Transaction | Payment | Rate | Site | Key | Claim | Role | Login
 
 DEFAULT_SITE = Site(id=SITE_ID, rate=0, zone="UTC", names="strict", cluster="cluster")
 

@@ -199,6 +199,9 @@ class ElasticStore:
             self._actor = self._indices().user()
         return self._actor
 
+    def guard(self) -> None:
+        """Return that the books themselves say who may do what."""
+
     def examine(self, now: int) -> Iterator[Finding]:
         """Yield what an examination finds, by a clock in milliseconds; DcaError if there is nothing to look at."""
         from dca.store.elastic_health import Examination

@@ -118,6 +118,9 @@ class MemoryStore:
         """Return the caller."""
         return "memory"
 
+    def guard(self) -> None:
+        """Return that the books themselves say who may do what."""
+
     def close(self) -> None:
         """Nothing to let go of."""
 

@@ -31,7 +31,17 @@ class Kind(NamedTuple):
 
 
 TENANT, PROJECT, ASSOCIATION, HOLD = "tenant", "project", "association", "hold"
-TRANSACTION, PAYMENT, RATE, SITE, KEY, CLAIM, LOG = "transaction", "payment", "rate", "site", "key", "claim", "log"
+TRANSACTION, PAYMENT, RATE, SITE, KEY, CLAIM, LOG, ROLE, LOGIN = (
+    "transaction",
+    "payment",
+    "rate",
+    "site",
+    "key",
+    "claim",
+    "log",
+    "role",
+    "login",
+)
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
@@ -85,6 +95,8 @@ KINDS: dict[str, Kind] = {
             meaning="the first answer to a command with a key",
         ),
         Kind(CLAIM, model.Claim, mutable=True, meaning="which tenant a project name belongs to"),
+        Kind(ROLE, model.Role, mutable=True, dates=("created",), meaning="commands that can be granted together"),
+        Kind(LOGIN, model.Login, mutable=True, dates=("created",), meaning="somebody with roles"),
     )
 }
 

@@ -186,6 +186,9 @@ class SqliteStore:
         """Return the login of the caller."""
         return self._actor
 
+    def guard(self) -> None:
+        """Return that the books themselves say who may do what."""
+
     def examine(self, now: int) -> "Iterator[Finding]":
         """Yield what an examination finds, by a clock in milliseconds; DcaError if there is nothing to look at."""
         from dca.store import sqlite_health as health

@@ -58,9 +58,20 @@ _SUMS_IN_INDEX = (
     ),
 )
 
+_ROLE = (
+    'CREATE TABLE "role" ("id" TEXT NOT NULL PRIMARY KEY, "name" TEXT NOT NULL, "level" INTEGER NOT NULL, '
+    '"commands" TEXT NOT NULL, "scope" TEXT NOT NULL, "form" TEXT NOT NULL, "state" TEXT NOT NULL, "pending" TEXT NOT NULL, '
+    '"created" INTEGER NOT NULL) STRICT'
+)
+_LOGIN = (
+    'CREATE TABLE "login" ("id" TEXT NOT NULL PRIMARY KEY, "grants" TEXT NOT NULL, "state" TEXT NOT NULL, '
+    '"pending" TEXT NOT NULL, "created" INTEGER NOT NULL) STRICT'
+)
+
 STEPS = (
     Step("a table for the authors of entries that are brought from another store", (_BROUGHT,), optional=True),
     Step("indexes that hold what a bill sums up", _SUMS_IN_INDEX, optional=True),
+    Step("tables for roles and logins", (_ROLE, _LOGIN), optional=False),
 )
 LAYOUT = 1 + len(STEPS)
 

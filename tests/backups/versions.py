@@ -51,7 +51,7 @@ def answers(shell: Shell) -> dict[str, Any]:
 
 def fill(shell: Shell) -> None:
     """Do what is to be kept."""
-    places = calls.make(shell)
+    places = calls.make(shell, closed=False)  # they are opened by other logins
     for words in FURTHER:
         shell.ok(*(places[calls.BATCH].join(word.split(calls.BATCH)) for word in words))
 

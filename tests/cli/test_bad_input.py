@@ -25,6 +25,10 @@ NAMES = (
     "a:b", "a*", "a,b", "a|b", "a'b", 'a"b', "'; DROP TABLE tenant; --", "{tenant}", "%s", "$HOME", "a\\b", "x" * 65, "x" * 10_000,
     NO_UTF8, *CONTROL,
 )  # fmt: skip
+LOGINS = (
+    "", " ", "a b", " a", "a ", "naïve", "名前", "-x", "--", "_x", "a/b", "../x", "a*", "a?", "a,b", 'a"b', "x" * 65, "x" * 10_000,
+    NO_UTF8, *CONTROL,
+)  # fmt: skip
 WHOLE = (
     "", " ", "-1", "+1", "1.5", "1.", "1e3", "nan", "inf", "0x10", "1_000", "1,000", "1 000", "١٢", "１", "²", "1h", "01:00:00", "9" * 31,
     "9" * 5_000, "ten", "1\n2", "--5", NO_UTF8,
@@ -43,6 +47,9 @@ PERIODS = (
 
 BY_KIND = {
     "Name": NAMES,
+    "Login": LOGINS,
+    "Form": ("", "both", "DIRECT", NO_UTF8, *CONTROL),
+    "Level": (*WHOLE, "0", "100"),
     "Amount": AMOUNTS,
     "Seconds": (*WHOLE, "1000000000001"),
     "Count": (*WHOLE, "0", "100000001"),
@@ -165,6 +172,20 @@ BY_OPTION = {
         "http://[::1",
         "sqlite:books.db",
         "http://host/UPPER",
+        NO_UTF8,
+        *CONTROL,
+    ),
+    "--commands": (
+        "",
+        " ",
+        ",",
+        "list,",
+        "lists",
+        "LIST",
+        "tenants *",
+        "*list",
+        "whoami",
+        "x" * 5_000,
         NO_UTF8,
         *CONTROL,
     ),

@@ -54,13 +54,28 @@ ANSWERS = {
     "log verify": {"streams", "entries", "changes", "records", "payments", "heads", "damage", "notes", "checkpoint"},
     "log checkpoint": {"checkpoint"},
     "log repair": {"repair", "left"},
+    "role list": {"roles"},
+    "role show": {"role"},
+    "role install": {"roles", "done"},
+    "role create": {"role"},
+    "role modify": {"role"},
+    "role delete": {"role"},
+    "role grant": {"login", "roles"},
+    "role revoke": {"login", "roles"},
+    "login add": {"login", "roles"},
+    "login disable": {"login", "state", "roles"},
+    "login delete": {"login", "state", "roles"},
+    "login password": {"login"},
+    "login list": {"logins"},
+    "login key": {"login", "id", "name", "api_key", "expires", "revoked"},
+    "whoami": {"store", "login", "decides", "root", "roles", "may", "disabled", "pending"},
     "config show": {"config"},
     "setup": {"store", "done", "site", "warning"},
 }  # fmt: skip
 """The keys that the answer of each command may have beside status and error."""
 
 CHANGING = [command for command in COMMANDS if command.changes]
-ANYWHERE = ("config show", "backup check", "log verify", "bench")
+ANYWHERE = ("config show", "backup check", "log verify", "bench", "whoami")
 """Commands that need no books, at least not as they are called here."""
 READING = [call for call in CALLS if not call.command.changes and call.command.words not in ANYWHERE]
 
@@ -151,7 +166,7 @@ def test_forms(call: Call, form: str, books: Shell, model: Model) -> None:
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.columns], ids=lambda one: one.words)
 def test_columns_of_no_rows(command: Command, books: Shell, model: Model) -> None:
     """Where there are no rows, table and CSV show the header that the rows would have."""
-    call = filled(next(call for call in CALLS if call.command is command), model.places)
+    call = filled(next(call for call in (*CALLS, *calls.ON_ELASTICSEARCH) if call.command is command), model.places)
     dry = ["--dry-run"] if command.changes else []
     header = place(call, books).run(*call.words(), *dry, "--format=csv").out.splitlines()[0].split(",")
     columns = command.columns.split()
@@ -225,7 +240,7 @@ def test_keys(command: Command, books: Shell, model: Model) -> None:
         again = checks.success(books.run(*words))
         assert again == {**first, "repeated": True}
         other = ["tenant", "payment", "--tenant=acme", "--payment=3", f"--key=k{number}"]
-        if command.scope in ("global", "own") and "hold" not in first:  # a single hold is its tenant's
+        if command.scope in ("global", "own", "anywhere") and "hold" not in first:  # a single hold is its tenant's
             other = ["rate", "set", "--rate=3", f"--key=k{number}"]
         elif first.get("tenant", {}).get("name", "acme") != "acme":
             other[2] = f"--tenant={first['tenant']['name']}"
@@ -236,7 +251,7 @@ def test_keys(command: Command, books: Shell, model: Model) -> None:
 @by_words
 def test_shortened_options_are_refused(command: Command, books: Shell, model: Model) -> None:
     """Every shortened option is refused, and the whole one named: a new option must not break old scripts."""
-    call = filled(next(call for call in CALLS if call.command == command), model.places)
+    call = filled(next(call for call in (*CALLS, *calls.ON_ELASTICSEARCH) if call.command == command), model.places)
     known = takes(command)
     for option, has_value in known.items():
         for end in range(len("--") + 1, len(option)):
@@ -283,7 +298,7 @@ def test_strange_options(command: Command, books: Shell) -> None:
 @by_words
 def test_needed_options_are_named(command: Command, books: Shell, model: Model) -> None:
     """Without an option that it needs a command says which; with a word too many it is not run."""
-    call = filled(next(call for call in CALLS if call.command == command), model.places)
+    call = filled(next(call for call in (*CALLS, *calls.ON_ELASTICSEARCH) if call.command == command), model.places)
     before = books.state()
     for option in required(command):
         assert f"needs {option}" in checks.failure(books.run(*call.without(option).words()), 2)["error"]

@@ -32,9 +32,9 @@ ALLOWED_FOR_VERSION = frozenset((
 ))  # fmt: skip
 """What the version may import: what typing imports."""
 OF_DCA = frozenset((
-    "dca", "dca.book", "dca.bootstrap", "dca.cli", "dca.commands", "dca.commands.arguments", "dca.commands.figures", "dca.commands.table",
+    "dca", "dca.book", "dca.bootstrap", "dca.cli", "dca.commands", "dca.commands.access", "dca.commands.arguments", "dca.commands.figures", "dca.commands.table",
     "dca.config", "dca.core", "dca.core.clock", "dca.core.errors", "dca.core.fitness", "dca.core.ledger", "dca.core.model", "dca.core.money",
-    "dca.core.names", "dca.engine", "dca.envelope", "dca.store", "dca.store.entry", "dca.store.port", "dca.store.schema",
+    "dca.core.names", "dca.core.permissions", "dca.engine", "dca.envelope", "dca.store", "dca.store.entry", "dca.store.port", "dca.store.schema",
     "dca.store.sqlite", "dca.store.sqlite_layout",
 ))  # fmt: skip
 """What every command needs of dca itself, on SQLite."""

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dca.commands.table import PERMITTED
 from dca.core import fitness, ledger
-from dca.core.model import DEFAULT_SITE, Change, Claim, Project, Record, Site, Transaction
+from dca.core.model import (
+    ACTIVE,
+    DEFAULT_SITE,
+    DIRECT,
+    DISABLED,
+    EVERYBODY,
+    REMOVED,
+    Change,
+    Claim,
+    Login,
+    Project,
+    Record,
+    Role,
+    Site,
+    Transaction,
+)
 from dca.core.money import AMOUNT_MAX
 from dca.core.names import RECORD_ID_BYTES_MAX, TEXT_BYTES_MAX
-from dca.store.schema import KEY
-from tests.core.books import STREAM, Doing, Made, doings, every_command, figures, history, project, tenant
+from dca.store.schema import KEY, LOGIN, ROLE
+from tests.core.books import BEGIN, STREAM, Doing, Made, doings, every_command, figures, history, project, tenant
 
 
 def flaw(made: Made, changes: tuple[Change, ...] | None = None, **other: object) -> str:
@@ -33,7 +50,7 @@ def test_what_commands_make_is_fit(steps: list[Doing]) -> None:
 def test_every_command_is_tried() -> None:
     """The books in which everything is tampered with hold an entry of each command that moves money."""
     done = {made.command for made in every_command().entries}
-    moving = {command for command, kinds in PERMITTED.items() if {*kinds} != {KEY}}
+    moving = {command for command, kinds in PERMITTED.items() if not {*kinds} <= {ROLE, LOGIN, KEY}}
     assert moving - done == {"user add", "user delete", "setup setup"} & set(PERMITTED)
     assert not any(map(flaw, every_command().entries))
 
@@ -307,3 +324,69 @@ def test_a_counter_record_takes_back_exactly() -> None:
         assert isinstance(forged, Transaction)
         free = field in {"id", "stream", "seq", "time", "source", "late"}
         assert fitness.takes_back(forged, charge) == free, field
+
+
+# -- roles and logins ----------------------------------------------------------------------------------------------
+
+NIGHT = Role("night", "Night", 20, "list,rate get", "tenant/acme", DIRECT, ACTIVE, "", BEGIN)
+ADA = Login("ada", "operator,viewer@tenant/acme", ACTIVE, "", BEGIN)
+
+
+def judged(record: Role | Login, was: Role | Login | None = None, command: str = "role grant") -> str:
+    """Return what is wrong with an entry that brings a role or a login."""
+    change = Change(ROLE if isinstance(record, Role) else LOGIN, record, was)
+    return fitness.flaw(command=command, stream="g", seq=1, time=BEGIN, changes=[change], kinds=PERMITTED[command])
+
+
+def test_roles_and_logins_are_fit() -> None:
+    """What dca writes of them is carried out: new, changed, disabled, removed, bound or not, begun and not ended."""
+    assert judged(NIGHT) == judged(NIGHT._replace(level=100, scope="", state=REMOVED), NIGHT) == ""
+    assert judged(ADA) == judged(ADA._replace(grants="", pending="role grant"), ADA) == ""
+    assert judged(ADA._replace(state=DISABLED), ADA) == judged(ADA._replace(state=REMOVED, grants=""), ADA) == ""
+    assert judged(ADA._replace(id=EVERYBODY, grants="")) == ""
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"level": 0}, "none that can be"),
+        ({"level": 101}, "none that can be"),
+        ({"form": "both"}, "none that can be"),
+        ({"state": DISABLED}, "none that can be"),
+        ({"scope": "acme"}, "none that can be"),
+        ({"scope": "tenant/Acme"}, "none that can be"),
+        ({"name": "Day"}, "does not belong to its stream"),
+        ({"id": "day"}, "does not belong to its stream"),
+        ({"name": "NIGHT"}, "none that can be"),
+        ({"created": BEGIN + 1}, "none that can be"),
+    ],
+)
+def test_roles_that_cannot_be(fields: dict[str, Any], reason: str) -> None:
+    """A forged role is void: another name, birthday, level, form or scope than there can be."""
+    assert reason in judged(NIGHT._replace(**fields), NIGHT)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"grants": "Operator"}, "none that can be"),
+        ({"grants": "operator@"}, "none that can be"),
+        ({"grants": "operator@site/x"}, "none that can be"),
+        ({"state": "asleep"}, "none that can be"),
+        ({"state": REMOVED}, "none that can be"),
+        ({"created": BEGIN + 1}, "none that can be"),
+        ({"id": ""}, "does not belong to its stream"),
+    ],
+)
+def test_logins_that_cannot_be(fields: dict[str, Any], reason: str) -> None:
+    """A forged login is void: grants that are none, another birthday, a removed one that keeps roles."""
+    assert reason in judged(ADA._replace(**fields), ADA)
+
+
+@pytest.mark.parametrize(
+    "command", sorted(command for command in PERMITTED if command.split()[0] not in ("role", "login"))
+)
+def test_only_their_own_commands_change_them(command: str) -> None:
+    """No other command's entry carries a role or a login."""
+    assert judged(ADA, command=command) == "its command may not change a login"
+    assert judged(NIGHT, command=command) == "its command may not change a role"
