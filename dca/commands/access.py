@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dca.commands.table import ANYWHERE, BY_PROJECT, BY_TENANT, BY_WORDS, COMMANDS, GLOBAL, MOVE, Command
@@ -105,6 +106,7 @@ def commands_of(template: str) -> tuple[str, ...]:
     )
 
 
+@cache
 def template(name: str) -> Definition | None:
     """Return a role that every site has, or None."""
     found = BY_NAME.get(folded(name))
@@ -117,6 +119,7 @@ def definition(record: RoleRecord) -> Definition:
     return Definition(record.name, record.level, listed, record.scope, record.form)
 
 
+@cache
 def all_powers() -> tuple[Power, ...]:
     """Return the powers of root."""
     root = template(ROOT)
@@ -125,11 +128,12 @@ def all_powers() -> tuple[Power, ...]:
 
 
 def known_role(book: Book, name: str) -> Definition | None:
-    """Return a role by name, as its record says or as every site has it; None if there is none."""
+    """Return a role by name: one that every site has, or as its record says; None if there is none."""
+    standing = template(name)
+    if standing is not None:
+        return standing
     record: RoleRecord | None = book.get(ROLE, folded(name))
-    if record is not None:
-        return definition(record) if record.state == ACTIVE else None
-    return template(name)
+    return definition(record) if record is not None and record.state == ACTIVE else None
 
 
 # -- permission by the records of the books ------------------------------------------------------------------------
