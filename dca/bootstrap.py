@@ -145,7 +145,7 @@ def open_store(settings: Settings, *, wait_seconds: float, tell: Callable[[str],
 def _elastic(settings: Settings, hosts: list[str], wait_seconds: float) -> tuple[Store, str]:
     from urllib.parse import unquote, urlsplit
 
-    from dca.commands.table import PERMITTED
+    from dca.commands.table import PERMITTED, rows
     from dca.store.elastic import Address, ElasticStore
 
     plain, username, password, prefix = [], settings.username, settings.password, settings.prefix
@@ -172,7 +172,8 @@ def _elastic(settings: Settings, hosts: list[str], wait_seconds: float) -> tuple
         fingerprint=settings.fingerprint,
         prefix=prefix,
     )
-    return ElasticStore(address, PERMITTED, wait_seconds=wait_seconds), ", ".join(f"{host}/{prefix}" for host in plain)
+    store = ElasticStore(address, PERMITTED, rows=rows(), wait_seconds=wait_seconds)
+    return store, ", ".join(f"{host}/{prefix}" for host in plain)
 
 
 def _port(host: str, parts: "SplitResult") -> int:

@@ -2,7 +2,7 @@
 
 from functools import cache
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dca.store.schema import (
     ASSOCIATION,
@@ -19,6 +19,9 @@ from dca.store.schema import (
     TENANT,
     TRANSACTION,
 )
+
+if TYPE_CHECKING:
+    from dca.store.guard import Rows
 
 GLOBAL, BY_TENANT, BY_PROJECT, MOVE, OWN = "global", "tenant", "project", "move", "own"
 ANYWHERE = "anywhere"
@@ -205,9 +208,8 @@ COMMANDS: tuple[Command, ...] = (
         "log show",
         "(--stream=<stream> --seq=<n> | --commit=<id> | --as-of=<time> [--kind=<kind>] [--tenant=<name>] "
         f"[--project=<name>] {_PAGE})", "history.show",
-        (SITE, RATE, *_MONEY, ASSOCIATION, HOLD, PAYMENT, TRANSACTION, ROLE, LOGIN, LOG), (), OWN, "GET /log/show",
-        (*_TENANTS, AUDITOR),
-        rows="history.rows", session=True,
+        (SITE, RATE, *_MONEY, ASSOCIATION, HOLD, PAYMENT, TRANSACTION, *_POWERS, LOG), (), OWN, "GET /log/show",
+        (*_TENANTS, AUDITOR), rows="history.rows", session=True,
     ),
     Command(
         "log verify", "[--file=<backup>] [--checkpoint=<file>] [--public-key=<file>]", "verify.verify",
@@ -341,3 +343,15 @@ def options_of(command: Command) -> tuple[tuple[str, str], ...]:
         *(OPTIONS_OF_CHANGES if command.changes else ()),
         *(OPTIONS_OF_CONFIRMED if "[-y]" in command.usage else ()),
     )
+
+
+@cache
+def rows() -> "Rows":
+    """Return what a store that keeps permissions itself must know of the commands that need one."""
+    from dca.store.guard import Row
+
+    return {
+        command.words: Row(command.reads, command.writes, everywhere=command.scope == ANYWHERE)
+        for command in COMMANDS
+        if not command.is_open
+    }

@@ -57,10 +57,12 @@ if TYPE_CHECKING:
 
     from dca.store.elastic_archive import ElasticArchive
     from dca.store.elastic_build import Scratch
+    from dca.store.elastic_guard import ElasticGuard
     from dca.store.elastic_mend import ElasticMending
     from dca.store.elastic_series import Series
     from dca.store.elastic_setup import Indices
     from dca.store.entry import Permitted
+    from dca.store.guard import Rows
     from dca.store.health import Finding
     from dca.store.port import Decision, Entry, Head, Reader, Sum, Sums
     from dca.store.protocol import Key, Operation, Steps
@@ -88,11 +90,15 @@ DISK_FULL = "cluster_block_exception"
 class ElasticStore:
     """Keep the books in the indices of an Elasticsearch cluster; several stores and processes may write at once."""
 
-    def __init__(self, address: Address, permitted: Permitted, *, wait_seconds: float = 30.0) -> None:
-        """Take the address, and which record kinds each command may change; nothing is sent yet."""
+    def __init__(
+        self, address: Address, permitted: Permitted, *, rows: Rows | None = None, wait_seconds: float = 30.0
+    ) -> None:
+        """Take the address, which record kinds each command may change, and the commands; nothing is sent yet."""
         self._door = Door(address)
         self._prefix = address.prefix
         self._permitted = permitted
+        self._rows: Rows = rows or {}
+        self._guard: ElasticGuard | None = None
         self._wait_seconds = wait_seconds
         self._memory = protocol.Memory()
         self._actor: str | None = None
@@ -164,7 +170,9 @@ class ElasticStore:
 
     def again(self) -> Callable[[], ElasticStore]:
         """Return what opens the same indices in another process."""
-        return partial(ElasticStore, self._door.address, self._permitted, wait_seconds=self._wait_seconds)
+        return partial(
+            ElasticStore, self._door.address, self._permitted, rows=self._rows, wait_seconds=self._wait_seconds
+        )
 
     @contextmanager
     def mending(self) -> Iterator[ElasticMending]:
@@ -183,24 +191,30 @@ class ElasticStore:
         """Close all connections."""
         self._door.close()
 
+    def guard(self) -> ElasticGuard:
+        """Return what Elasticsearch says of roles and users."""
+        from dca.store.elastic_guard import ElasticGuard
+
+        if self._guard is None:
+            self._guard = ElasticGuard(self._door, self._rows, self.deadline)
+        return self._guard
+
     def setup(self) -> list[str]:
         """Make the indices, or those that are missing; return what was done."""
         self._memory.clear()
-        return self._indices().setup()
+        return self._indices().setup(self.guard().register)
 
     def wipe(self) -> None:
-        """Destroy the books: delete the indices that are ours."""
+        """Destroy the books: delete the indices that are ours, and the roles, which are for these books only."""
         self._memory.clear()
         self._indices().wipe()
+        self.guard().unregister()
 
     def actor(self) -> str:
         """Return who the caller is for Elasticsearch; empty where its security is switched off."""
         if self._actor is None:
             self._actor = self._indices().user()
         return self._actor
-
-    def guard(self) -> None:
-        """Return that the books themselves say who may do what."""
 
     def examine(self, now: int) -> Iterator[Finding]:
         """Yield what an examination finds, by a clock in milliseconds; DcaError if there is nothing to look at."""

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from dca.core.errors import BusyError, DamagedError, DcaError, DeniedError, UnreachableError, UsageError
 from dca.core.names import shown
-from dca.store.schema import KINDS, LATER, LOG, VERSION
+from dca.store.schema import KINDS, LOG, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +96,8 @@ class Request(NamedTuple):
     method: str
     path: str
     body: Any = None
+    acting_as: str = ""
+    """The user as whom it is done, where the caller may run as others."""
 
 
 class Answer(NamedTuple):
@@ -138,15 +140,6 @@ class UnreadableError(NoAnswerError):
 
 class NoBooksError(UnreachableError):
     """The indices of the books are not there."""
-
-
-class Absent(NamedTuple):
-    """The indices that books in use do not have, by kind and name; none where no index has any document."""
-
-    lost: list[str]
-    """They held something, or nobody can tell."""
-    unmade: list[str]
-    """They are of kinds that these books are older than: nothing was ever in them."""
 
 
 class Door:
@@ -240,14 +233,12 @@ class Door:
                     f"cannot {doing}: the books at {self.hosts} are being filled by dca restore or dca store copy; wait for "
                     "it, or run it again if it was stopped."
                 )
-            absent = self.absent(time.monotonic() + LOOK_SECONDS)
+            in_use, lost = self.lost(time.monotonic() + LOOK_SECONDS)
         except DcaError:
             return error
-        if absent is not None and absent.lost:
-            return DamagedError(f"cannot {doing}: {loss(absent.lost, self.address)}")
-        if absent is not None and absent.unmade:
-            return UnreachableError(f"cannot {doing}: {older(absent.unmade, self.address)}; run dca setup.")
-        if absent is not None:
+        if lost:
+            return DamagedError(f"cannot {doing}: {loss(lost, self.address)}")
+        if in_use:
             return UnreachableError(
                 f"cannot {doing}: an alias of the books at {self.hosts} is missing; "
                 "run dca setup, which gives it back or says why not."
@@ -259,22 +250,16 @@ class Door:
         request = Request("look at the indices", "GET", f"/{indices}?ignore_unavailable=true&filter_path=*.aliases")
         return any(FILLING in alias for state in self.ask(request, until=until).values() for alias in state["aliases"])
 
-    def absent(self, until: float) -> Absent | None:
-        """Return which indices are missing, if any of these books has documents; None if none has."""
+    def lost(self, until: float) -> tuple[bool, list[str]]:
+        """Tell whether any index of these books has documents, and which, by kind and name, are missing then."""
         names = {name: index_of(self.address.prefix, name) for name in (*KINDS, LOG)}
         path, there = f"/{','.join(names.values())}", "ignore_unavailable=true"
         self.ask(Request("refresh the search", "POST", f"{path}/_refresh?{there}"), until=until)
         search = Request("search", "POST", f"{path}/_search?{there}", {"size": 0, "track_total_hits": 1})
         if not self.ask(search, until=until)["hits"]["total"]["value"]:
-            return None
+            return False, []
         present = self.ask(Request("look at the indices", "GET", f"{path}?{there}"), until=until)
-        missing = [name for name, index in names.items() if index not in present]
-        later = [name for name in missing if name in LATER]
-        if later and names[LOG] in present:
-            changing = {"query": {"terms": {"category": list(LATER)}}, "size": 0, "track_total_hits": 1}
-            search = Request("search", "POST", f"/{names[LOG]}/_search?allow_partial_search_results=false", changing)
-            later = later if not self.ask(search, until=until)["hits"]["total"]["value"] else []
-        return Absent([name for name in missing if name not in later], later)
+        return True, [name for name, index in names.items() if index not in present]
 
     def _send(self, request: Request, seconds: float) -> Answer:
         headers = {"accept": "application/json"}
@@ -282,6 +267,8 @@ class Door:
             headers["content-type"] = (
                 "application/x-ndjson" if isinstance(request.body, (list, Lines)) else "application/json"
             )
+        if request.acting_as:
+            headers["es-security-runas-user"] = request.acting_as
         patience = self._timeout(connect=min(seconds, CONNECT_SECONDS_MAX), read=seconds)
         try:
             meta, body = self._transport.perform_request(
@@ -390,15 +377,9 @@ def loss(lost: Sequence[str], address: Address) -> str:
     gone = f"{what} missing or closed at {', '.join(address.hosts)}, where others of these books are"
     if LOG in lost:
         return f"{gone}; open what is closed, or restore the books from a backup: records do not make a log."
-    rest = ", dca setup --wipe destroys what a broken-off wipe has left" if {*lost, *LATER} >= KINDS.keys() else ""
+    rest = ", dca setup --wipe destroys what a broken-off wipe has left" if len(lost) == len(KINDS) else ""
     again = "dca backup, dca backup check, dca setup --wipe and dca restore make the missing again from the log"
     return f"{gone}; open what is closed, or: {again}{rest}."
-
-
-def older(unmade: Sequence[str], address: Address) -> str:
-    """Say that books are older than some kinds of records, whose indices they lack."""
-    what = " and ".join(index_of(address.prefix, name) for name in unmade)
-    return f"the books at {', '.join(address.hosts)} are older than dca's roles and have no index {what} yet"
 
 
 def no_books(address: Address, host: str) -> str:
@@ -412,7 +393,7 @@ def refusal(answer: Answer, doing: str, address: Address) -> DcaError:
     host, kind = answer.host, answer.kind
     if answer.status == UNKNOWN_USER:
         return UnreachableError(
-            f"cannot {doing}: {host} does not accept {_credentials(address)}; check the config or DCA_STORE."
+            f"cannot {doing}: {host} does not accept {_credentials(address)}{_why(answer)}; check the config or DCA_STORE."
         )
     if kind == NOT_PERMITTED:
         return DeniedError(
@@ -438,6 +419,18 @@ def _credentials(address: Address) -> str:
     if address.api_key:
         return "the API key"
     return f"the password of user {address.username}" if address.username else "callers without a user or an API key"
+
+
+_WHY_NOT = re.compile(r"is expired|has been invalidated")
+
+
+def _why(answer: Answer) -> str:
+    """Return why a key is not accepted any more, where Elasticsearch says it."""
+    error = answer.body.get("error") if isinstance(answer.body, dict) else None
+    said = (
+        _WHY_NOT.search(str(error.get("additional_unsuccessful_credentials", ""))) if isinstance(error, dict) else None
+    )
+    return {"is expired": ", which has expired", "has been invalidated": ", which was ended"}[said[0]] if said else ""
 
 
 _PRIVILEGES = re.compile(r"granted by the (index|cluster) privileges \[([^\]]*)\]")

@@ -11,7 +11,7 @@ from dca.store.indices import NAMES, load
 from dca.store.schema import LOG, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dca.store.elastic_door import Answer, Door
 
@@ -57,8 +57,10 @@ class Indices:
         answer = self._reach(request)
         return "" if answer.status in SECURITY_OFF else str(self._door.body_of(answer, request)["username"])
 
-    def setup(self) -> list[str]:
+    def setup(self, register: Callable[[], list[str]] = list) -> list[str]:
         """Make what is missing, and nothing else; return what was done and what the administrator must know.
+
+        With security, register is called to make the commands known to it.
 
         It can be stopped at any point and run again, and two may run at once: every step is one request that either
         makes the whole thing or finds it made. An index that was lost from books in use is not made: an empty one in its
@@ -79,6 +81,7 @@ class Indices:
                 raise UnreachableError(
                     f"cannot {SETTING_UP}: the index {index} at {self._host} is hidden; is it closed?"
                 )
+        done += register() if signed else []
         return [*done, *self._warnings(present, signed=signed)]
 
     def wipe(self) -> None:
@@ -135,9 +138,9 @@ class Indices:
         """Refuse books in use of which an index is missing; another setup may just be making them all."""
         if present.keys() >= set(self.names.values()):
             return
-        absent = self._door.absent(self._until)
-        if absent is not None and absent.lost:
-            raise DamagedError(f"cannot {SETTING_UP}: {loss(absent.lost, self._door.address)}")
+        _, lost = self._door.lost(self._until)
+        if lost:
+            raise DamagedError(f"cannot {SETTING_UP}: {loss(lost, self._door.address)}")
 
     def check_names(self, present: Mapping[str, Any]) -> None:
         """Refuse indices and aliases of others that have our names."""

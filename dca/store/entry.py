@@ -170,12 +170,14 @@ def document_text(entry: Entry, changes: str) -> str:
 
 
 _TEXTS = ("action", "actor", "category", "commit", "details", "hash", "previous", "stream", "tenant")
+_FIELDS = frozenset((*_TEXTS, "seq", "time", "schema", "projects", "changes", "author"))
+"""A further field could say something to those who search the log with other programs: a second author, for one."""
 
 
 def from_document(document: dict[str, Any]) -> Entry:
     """Read an entry from the dictionary that stores of documents keep; DamagedError where it is none."""
     try:
-        if not all(type(document[name]) is str for name in _TEXTS):
+        if not (document.keys() <= _FIELDS and all(type(document[name]) is str for name in _TEXTS)):
             raise TypeError
         if not all(type(document[name]) is int for name in ("seq", "time", "schema")):
             raise TypeError

@@ -18,10 +18,8 @@ from dca.core.model import (
     SITE_ID,
     TENANT_STREAM_PREFIX,
     Claim,
-    Login,
     Project,
     Record,
-    Role,
     Site,
     tenant_stream,
 )
@@ -44,7 +42,7 @@ from dca.store.port import (
     select,
     total,
 )
-from dca.store.schema import CLAIM, KEY, KINDS, LOG, OF_SITE, PROJECT, SITE, TENANT
+from dca.store.schema import CLAIM, KEY, KINDS, LOG, PROJECT, RATE, SITE, TENANT
 
 T = TypeVar("T")
 Key = tuple[str, str]
@@ -215,7 +213,7 @@ def head_key(stream: str) -> Key:
 
 def stream_of(kind: str, record_id: str) -> str:
     """Return the stream that a record's id names; not for projects and claims, which are routed."""
-    if kind in OF_SITE:
+    if kind in (SITE, RATE):
         return GLOBAL_STREAM
     if kind == KEY:
         return record_id.partition(":k:")[0]
@@ -226,14 +224,14 @@ def record_stream(record: Any) -> str:
     """Return the stream that a record belongs to."""
     if hasattr(record, "stream"):
         return str(record.stream)
-    if isinstance(record, (Site, Role, Login)):
+    if isinstance(record, Site):
         return GLOBAL_STREAM
     return tenant_stream(record.tenant if hasattr(record, "tenant") else record.id)
 
 
 def only_stream(query: Query) -> str:
     """Return the stream to which all that a search can find belongs; empty where there may be several."""
-    if query.kind in OF_SITE:
+    if query.kind in (RATE, SITE):
         return GLOBAL_STREAM
     owner = "id" if query.kind == TENANT else "tenant"
     return next((tenant_stream(value) for field, op, value in query.where if (field, op) == (owner, "eq")), "")

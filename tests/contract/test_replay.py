@@ -26,7 +26,7 @@ Document = dict[str, Any]
 def books() -> MemoryStore:
     """Return books that have begun."""
     model = MemoryStore()
-    for deed in [*deeds.begin(), *deeds.powers()]:
+    for deed in deeds.begin():
         model.write(deed)
     return model
 

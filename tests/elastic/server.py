@@ -10,6 +10,7 @@ from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
+from dca.commands.table import rows
 from dca.store.elastic import Address, ElasticStore
 from dca.store.indices import NAMES
 from tests.contract.deeds import PERMITTED
@@ -40,10 +41,12 @@ class BookServer:
         self.address = Address.parse([server.url], prefix=prefix)
 
     @contextmanager
-    def store(self, *hosts: str, wait_seconds: float = 30.0, **changes: Any) -> Iterator[ElasticStore]:
-        """Return the books, by way of other hosts or by an address with some changes."""
+    def store(
+        self, *hosts: str, wait_seconds: float = 30.0, guarded: bool = False, **changes: Any
+    ) -> Iterator[ElasticStore]:
+        """Return the books, by way of other hosts or by an address with some changes; guarded, they know the commands."""
         address = self.address._replace(hosts=hosts or self.address.hosts, **changes)
-        store = ElasticStore(address, PERMITTED, wait_seconds=wait_seconds)
+        store = ElasticStore(address, PERMITTED, rows=rows() if guarded else None, wait_seconds=wait_seconds)
         try:
             yield store
         finally:

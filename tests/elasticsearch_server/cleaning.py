@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from urllib.error import HTTPError
+from urllib.parse import quote
 
 from tests.elasticsearch_server.server import Server
 
@@ -10,12 +11,12 @@ KINDS = ("_ingest/pipeline", "_security/role", "_security/user")
 
 
 def clean_up(server: Server, prefix: str) -> None:
-    """Delete all whose name begins with the prefix, and the privileges of the application `dca-` and the prefix."""
+    """Delete all whose name begins with the prefix, and the roles and privileges of the application `dca-` and it."""
     _delete_indices(server, prefix)
     for kind in KINDS:
         for name in names_of(server, kind):
-            if name.startswith(prefix):
-                server.call("DELETE", f"/{kind}/{name}")
+            if name.startswith((prefix, f"dca-{prefix}")):
+                server.call("DELETE", f"/{kind}/{quote(name, safe='')}")
     _delete_privileges(server, prefix)
     keys = server.call("GET", f"/_security/api_key?name={prefix}*&active_only=true")["api_keys"]
     if keys:
@@ -44,5 +45,5 @@ def _delete_indices(server: Server, prefix: str) -> None:
 
 def _delete_privileges(server: Server, prefix: str) -> None:
     for application, privileges in server.call("GET", "/_security/privilege").items():
-        if application in {f"dca-{prefix}", f"dca-{prefix.rstrip('-')}"}:
+        if application.startswith(f"dca-{prefix}"):
             server.call("DELETE", f"/_security/privilege/{application}/{','.join(privileges)}")
