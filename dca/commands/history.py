@@ -14,7 +14,7 @@ from dca.core.names import folded, shown
 from dca.store import entry as entries
 from dca.store.past import chain
 from dca.store.port import Condition, LogQuery, Query
-from dca.store.schema import PAYMENT, PROJECT, RATE, SITE, TENANT
+from dca.store.schema import OF_SITE, PAYMENT, PROJECT, SITE, TENANT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ALL = KINDS
 """In the order in which they are shown."""
-OF_TENANT = tuple(kind for kind in ALL if kind not in (SITE, RATE))
+OF_TENANT = tuple(kind for kind in ALL if kind not in OF_SITE)
 OF_PROJECT = tuple(kind for kind in OF_TENANT if kind != PAYMENT)
 FOUND_MAX = 100
 

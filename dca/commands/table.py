@@ -208,8 +208,9 @@ COMMANDS: tuple[Command, ...] = (
         "log show",
         "(--stream=<stream> --seq=<n> | --commit=<id> | --as-of=<time> [--kind=<kind>] [--tenant=<name>] "
         f"[--project=<name>] {_PAGE})", "history.show",
-        (SITE, RATE, *_MONEY, ASSOCIATION, HOLD, PAYMENT, TRANSACTION, *_POWERS, LOG), (), OWN, "GET /log/show",
-        (*_TENANTS, AUDITOR), rows="history.rows", session=True,
+        (SITE, RATE, *_MONEY, ASSOCIATION, HOLD, PAYMENT, TRANSACTION, ROLE, LOGIN, LOG), (), OWN, "GET /log/show",
+        (*_TENANTS, AUDITOR),
+        rows="history.rows", session=True,
     ),
     Command(
         "log verify", "[--file=<backup>] [--checkpoint=<file>] [--public-key=<file>]", "verify.verify",

@@ -48,10 +48,12 @@ class ElasticArchive:
         self._width = DOCUMENTS_MIN
 
     @cached_property
-    def _lost(self) -> frozenset[str]:
-        """Kinds of records whose index is lost from books in use: they hold nothing, but the log tells what they held."""
-        used, lost = self._door.lost(self._deadline())
-        return frozenset(lost) if used and LOG not in lost else frozenset()
+    def _absent(self) -> frozenset[str]:
+        """Kinds of records without an index in books in use: there is nothing, and the log tells what there was, if anything."""
+        absent = self._door.absent(self._deadline())
+        return (
+            frozenset((*absent.lost, *absent.unmade)) if absent is not None and LOG not in absent.lost else frozenset()
+        )
 
     def streams(self) -> list[str]:
         """Return all streams: those that documents name, those that ids of nameless ones do, and all tenants'."""
@@ -118,7 +120,7 @@ class ElasticArchive:
 
     def count(self, kind: str) -> int:
         """Return how many documents an index has."""
-        if kind in self._lost:
+        if kind in self._absent:
             return 0
         self._refresh([kind])
         request = Request(READING, "GET", f"/{self._alias(kind)}/_count")
@@ -151,14 +153,14 @@ class ElasticArchive:
 
     def _get(self, keys: Sequence[Key]) -> list[Any]:
         body = {"docs": [{"_index": self._alias(kind), "_id": record_id} for kind, record_id in keys]}
-        if not keys or not all(record_id and kind not in self._lost for kind, record_id in keys):
+        if not keys or not all(record_id and kind not in self._absent for kind, record_id in keys):
             return [None for _ in keys]  # nothing lies under no id
         request = Request(READING, "POST", "/_mget", body)
         answer = self._door.ask(request, until=self._deadline(), fault=searches.fault)
         return [document if document["found"] else None for document in answer["docs"]]
 
     def _refresh(self, kinds: Sequence[str]) -> None:
-        there = [self._alias(kind) for kind in kinds if kind not in self._lost]
+        there = [self._alias(kind) for kind in kinds if kind not in self._absent]
         if not there:
             return
         request = Request("refresh the search", "POST", f"/{','.join(there)}/_refresh")
@@ -176,7 +178,7 @@ class ElasticArchive:
 
     def _scan(self, kind: str, body: dict[str, Any], size: int) -> Iterator[Any]:
         """Yield all hits of a search, from one point in time, in no particular order."""
-        if kind in self._lost:
+        if kind in self._absent:
             return
         path = f"/{self._alias(kind)}/_pit?keep_alive={POINT_IN_TIME}&allow_partial_search_results=false"
         point = self._door.ask(Request("search", "POST", path), until=self._deadline())["id"]

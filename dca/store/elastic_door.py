@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from dca.core.errors import BusyError, DamagedError, DcaError, DeniedError, UnreachableError, UsageError
 from dca.core.names import shown
-from dca.store.schema import KINDS, LOG, VERSION
+from dca.store.schema import KINDS, LATER, LOG, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,6 +142,15 @@ class NoBooksError(UnreachableError):
     """The indices of the books are not there."""
 
 
+class Absent(NamedTuple):
+    """The indices that books in use do not have, by kind and name; none where no index has any document."""
+
+    lost: list[str]
+    """They held something, or nobody can tell."""
+    unmade: list[str]
+    """They are of kinds that these books are older than: nothing was ever in them."""
+
+
 class Door:
     """Connections to the hosts of one Elasticsearch cluster."""
 
@@ -233,12 +242,14 @@ class Door:
                     f"cannot {doing}: the books at {self.hosts} are being filled by dca restore or dca store copy; wait for "
                     "it, or run it again if it was stopped."
                 )
-            in_use, lost = self.lost(time.monotonic() + LOOK_SECONDS)
+            absent = self.absent(time.monotonic() + LOOK_SECONDS)
         except DcaError:
             return error
-        if lost:
-            return DamagedError(f"cannot {doing}: {loss(lost, self.address)}")
-        if in_use:
+        if absent is not None and absent.lost:
+            return DamagedError(f"cannot {doing}: {loss(absent.lost, self.address)}")
+        if absent is not None and absent.unmade:
+            return UnreachableError(f"cannot {doing}: {older(absent.unmade, self.address)}; run dca setup.")
+        if absent is not None:
             return UnreachableError(
                 f"cannot {doing}: an alias of the books at {self.hosts} is missing; "
                 "run dca setup, which gives it back or says why not."
@@ -250,16 +261,22 @@ class Door:
         request = Request("look at the indices", "GET", f"/{indices}?ignore_unavailable=true&filter_path=*.aliases")
         return any(FILLING in alias for state in self.ask(request, until=until).values() for alias in state["aliases"])
 
-    def lost(self, until: float) -> tuple[bool, list[str]]:
-        """Tell whether any index of these books has documents, and which, by kind and name, are missing then."""
+    def absent(self, until: float) -> Absent | None:
+        """Return which indices are missing, if any of these books has documents; None if none has."""
         names = {name: index_of(self.address.prefix, name) for name in (*KINDS, LOG)}
         path, there = f"/{','.join(names.values())}", "ignore_unavailable=true"
         self.ask(Request("refresh the search", "POST", f"{path}/_refresh?{there}"), until=until)
         search = Request("search", "POST", f"{path}/_search?{there}", {"size": 0, "track_total_hits": 1})
         if not self.ask(search, until=until)["hits"]["total"]["value"]:
-            return False, []
+            return None
         present = self.ask(Request("look at the indices", "GET", f"{path}?{there}"), until=until)
-        return True, [name for name, index in names.items() if index not in present]
+        missing = [name for name, index in names.items() if index not in present]
+        later = [name for name in missing if name in LATER]
+        if later and names[LOG] in present:
+            changing = {"query": {"terms": {"category": list(LATER)}}, "size": 0, "track_total_hits": 1}
+            search = Request("search", "POST", f"/{names[LOG]}/_search?allow_partial_search_results=false", changing)
+            later = later if not self.ask(search, until=until)["hits"]["total"]["value"] else []
+        return Absent([name for name in missing if name not in later], later)
 
     def _send(self, request: Request, seconds: float) -> Answer:
         headers = {"accept": "application/json"}
@@ -377,9 +394,15 @@ def loss(lost: Sequence[str], address: Address) -> str:
     gone = f"{what} missing or closed at {', '.join(address.hosts)}, where others of these books are"
     if LOG in lost:
         return f"{gone}; open what is closed, or restore the books from a backup: records do not make a log."
-    rest = ", dca setup --wipe destroys what a broken-off wipe has left" if len(lost) == len(KINDS) else ""
+    rest = ", dca setup --wipe destroys what a broken-off wipe has left" if {*lost, *LATER} >= KINDS.keys() else ""
     again = "dca backup, dca backup check, dca setup --wipe and dca restore make the missing again from the log"
     return f"{gone}; open what is closed, or: {again}{rest}."
+
+
+def older(unmade: Sequence[str], address: Address) -> str:
+    """Say that books are older than some kinds of records, whose indices they lack."""
+    what = " and ".join(index_of(address.prefix, name) for name in unmade)
+    return f"the books at {', '.join(address.hosts)} are older than dca's roles and have no index {what} yet"
 
 
 def no_books(address: Address, host: str) -> str:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from dca.core.errors import DcaError, DeniedError, UnreachableError
-from dca.store.elastic_door import GOOD, MISSING, NOT_PERMITTED, Door, NoBooksError, Request, no_books
+from dca.store.elastic_door import GOOD, MISSING, NOT_PERMITTED, Door, NoBooksError, Request, no_books, older
 from dca.store.elastic_setup import NO_PIPELINE, PIPELINE, SECURITY_OFF, Indices
 from dca.store.health import FAILED, NOTE, WARNING, Finding, amount, clocks, ok
 from dca.store.indices import NAMES
@@ -250,8 +250,12 @@ class Examination:
         except DcaError as error:
             yield Finding("indices", FAILED, error.sentence.rstrip("."), "")
             return
+        absent = None if {*self._indices.names.values()} <= self._present.keys() else self._door.absent(self._until)
+        unmade = absent.unmade if absent is not None else []
         wrong = []
         for name, index in self._indices.names.items():
+            if name in unmade:
+                continue
             alias = self._indices.aliases[name]
             state = self._present.get(index)
             if state is None:
@@ -264,6 +268,9 @@ class Examination:
                 wrong.append(f"the alias {alias} hides documents by a filter")
             blocks = [key for key, value in (state or {"settings": {}})["settings"].items() if _is_block(key, value)]
             wrong += [f"{index} has {block} set" for block in blocks]
+        if unmade and not wrong:
+            yield Finding("indices", WARNING, older(unmade, self._door.address), "run dca setup")
+            return
         yield _judged("indices", wrong, f"all {len(NAMES)} there, each behind its alias",
                       "dca setup makes what is missing or says how it comes back; take blocks away when there is room")  # fmt: skip
 

@@ -138,9 +138,9 @@ class Indices:
         """Refuse books in use of which an index is missing; another setup may just be making them all."""
         if present.keys() >= set(self.names.values()):
             return
-        _, lost = self._door.lost(self._until)
-        if lost:
-            raise DamagedError(f"cannot {SETTING_UP}: {loss(lost, self._door.address)}")
+        absent = self._door.absent(self._until)
+        if absent is not None and absent.lost:
+            raise DamagedError(f"cannot {SETTING_UP}: {loss(absent.lost, self._door.address)}")
 
     def check_names(self, present: Mapping[str, Any]) -> None:
         """Refuse indices and aliases of others that have our names."""

@@ -18,8 +18,10 @@ from dca.core.model import (
     SITE_ID,
     TENANT_STREAM_PREFIX,
     Claim,
+    Login,
     Project,
     Record,
+    Role,
     Site,
     tenant_stream,
 )
@@ -42,7 +44,7 @@ from dca.store.port import (
     select,
     total,
 )
-from dca.store.schema import CLAIM, KEY, KINDS, LOG, PROJECT, RATE, SITE, TENANT
+from dca.store.schema import CLAIM, KEY, KINDS, LOG, OF_SITE, PROJECT, SITE, TENANT
 
 T = TypeVar("T")
 Key = tuple[str, str]
@@ -213,7 +215,7 @@ def head_key(stream: str) -> Key:
 
 def stream_of(kind: str, record_id: str) -> str:
     """Return the stream that a record's id names; not for projects and claims, which are routed."""
-    if kind in (SITE, RATE):
+    if kind in OF_SITE:
         return GLOBAL_STREAM
     if kind == KEY:
         return record_id.partition(":k:")[0]
@@ -224,14 +226,14 @@ def record_stream(record: Any) -> str:
     """Return the stream that a record belongs to."""
     if hasattr(record, "stream"):
         return str(record.stream)
-    if isinstance(record, Site):
+    if isinstance(record, (Site, Role, Login)):
         return GLOBAL_STREAM
     return tenant_stream(record.tenant if hasattr(record, "tenant") else record.id)
 
 
 def only_stream(query: Query) -> str:
     """Return the stream to which all that a search can find belongs; empty where there may be several."""
-    if query.kind in (RATE, SITE):
+    if query.kind in OF_SITE:
         return GLOBAL_STREAM
     owner = "id" if query.kind == TENANT else "tenant"
     return next((tenant_stream(value) for field, op, value in query.where if (field, op) == (owner, "eq")), "")

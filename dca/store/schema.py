@@ -31,17 +31,8 @@ class Kind(NamedTuple):
 
 
 TENANT, PROJECT, ASSOCIATION, HOLD = "tenant", "project", "association", "hold"
-TRANSACTION, PAYMENT, RATE, SITE, KEY, CLAIM, LOG, ROLE, LOGIN = (
-    "transaction",
-    "payment",
-    "rate",
-    "site",
-    "key",
-    "claim",
-    "log",
-    "role",
-    "login",
-)
+TRANSACTION, PAYMENT, RATE, SITE, KEY, CLAIM, LOG = "transaction", "payment", "rate", "site", "key", "claim", "log"
+ROLE, LOGIN = "role", "login"
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
@@ -99,6 +90,11 @@ KINDS: dict[str, Kind] = {
         Kind(LOGIN, model.Login, mutable=True, dates=("created",), meaning="somebody with roles"),
     )
 }
+OF_SITE = frozenset((SITE, RATE, ROLE, LOGIN))
+"""Kinds whose records belong to the global stream."""
+LATER = (ROLE, LOGIN)
+"""Kinds that the first dca did not know: books may be in use without a place for them. Only entries of a category of one of
+these names change them."""
 
 FIELD_TYPES: dict[str, dict[str, type]] = {
     kind.name: {name: (int if annotation is int else str) for name, annotation in kind.record.__annotations__.items()}

@@ -7,13 +7,14 @@ from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dca.core.errors import DamagedError
-from dca.core.model import DEFAULT_SITE, GLOBAL_STREAM, TENANT_STREAM_PREFIX, Claim, tenant_stream
+from dca.core.model import DEFAULT_SITE, GLOBAL_STREAM, TENANT_STREAM_PREFIX, Claim
 from dca.core.names import shown
 from dca.store import damage as kinds
 from dca.store import examination
 from dca.store.damage import Findings
 from dca.store.entry import CLOCK_BEHIND_MAX
 from dca.store.port import EMPTY_HEAD, Head, Mend, Stored
+from dca.store.protocol import record_stream
 from dca.store.replay import VOID, walk
 from dca.store.schema import CLAIM, PROJECT, SITE, TENANT
 from dca.store.schema import KINDS as RECORD_KINDS
@@ -394,7 +395,7 @@ class Verification:
             return
         if record == DEFAULT_SITE and not self._is_whole:
             return  # it carries the head of the global stream
-        stream = _stream_of(kind, record)
+        stream = record_stream(record)
         seq = record.seq if kind in APPENDED else stored.version
         if (
             seq in self._void.get(stream, ())
@@ -544,14 +545,6 @@ def _carrier(stream: str) -> tuple[str, str]:
     if stream == GLOBAL_STREAM:
         return SITE, DEFAULT_SITE.id
     return TENANT, stream.removeprefix(TENANT_STREAM_PREFIX)
-
-
-def _stream_of(kind: str, record: Any) -> str:
-    if kind in APPENDED:
-        return str(record.stream)
-    if kind == SITE:
-        return GLOBAL_STREAM
-    return tenant_stream(record.id if kind == TENANT else record.tenant)
 
 
 def _author_of(document: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from dca.core.ledger import Accounts, Booking, Usage
 from dca.core.model import (
     ACTIVE,
     CHARGE,
+    DIRECT,
     ENABLED,
     GLOBAL_STREAM,
     OPEN,
@@ -22,9 +23,11 @@ from dca.core.model import (
     Claim,
     Hold,
     Key,
+    Login,
     Payment,
     Project,
     Rate,
+    Role,
     Site,
     Tenant,
     Transaction,
@@ -36,7 +39,20 @@ from dca.core.model import (
 )
 from dca.store.entry import entry_time
 from dca.store.port import Decision, Draft, Query, Reader, Sums
-from dca.store.schema import ASSOCIATION, CLAIM, HOLD, KEY, PAYMENT, PROJECT, RATE, SITE, TENANT, TRANSACTION
+from dca.store.schema import (
+    ASSOCIATION,
+    CLAIM,
+    HOLD,
+    KEY,
+    LOGIN,
+    PAYMENT,
+    PROJECT,
+    RATE,
+    ROLE,
+    SITE,
+    TENANT,
+    TRANSACTION,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,6 +72,8 @@ PERMITTED: dict[str, tuple[str, ...]] = {
     "rate set": (SITE, RATE, KEY),
     "transaction reservebudget": (TENANT, PROJECT, HOLD, KEY),
     "transaction charge": (TENANT, PROJECT, HOLD, TRANSACTION, KEY),
+    "role create": (ROLE, KEY),
+    "role grant": (LOGIN, KEY),
 }
 
 _commits = count(1)
@@ -117,6 +135,8 @@ _KINDS: dict[type, str] = {
     Claim: CLAIM,
     Site: SITE,
     Transaction: TRANSACTION,
+    Role: ROLE,
+    Login: LOGIN,
 }
 
 
@@ -173,6 +193,16 @@ def reserve(tenant: str, project: str, seconds: int, job: str) -> Deed:
 def charge(tenant: str, project: str, user: str, seconds: int, *, end: int = NOW, job: str = "") -> Deed:
     """Charge a job and settle its hold."""
     return deed("transaction charge", tenant_stream(tenant), _charge, tenant, project, user, seconds, end, job)
+
+
+def create_role(name: str, level: int, pending: str = "") -> Deed:
+    """Make a role, or give it another level; something may be begun with it and not finished."""
+    return deed("role create", GLOBAL_STREAM, _create_role, name, level, pending)
+
+
+def grant(login: str, grants: str) -> Deed:
+    """Grant roles to a login, in the place of those that it has."""
+    return deed("role grant", GLOBAL_STREAM, _grant, login, grants)
 
 
 def _add_tenant(self: Deed, reader: Reader, name: str, credit: int) -> Decision:
@@ -292,6 +322,19 @@ def _charge(
     return self.drafted(reader, changes, answer=transaction)
 
 
+def _create_role(self: Deed, reader: Reader, name: str, level: int, pending: str) -> Decision:
+    (before,) = reader.get(ROLE, [name.lower()])
+    created = before.created if before is not None else NOW
+    after = Role(name.lower(), name, level, "list,transaction charge", "", DIRECT, ACTIVE, pending, created)
+    return self.drafted(reader, [(after, before)], answer=after)
+
+
+def _grant(self: Deed, reader: Reader, login: str, grants: str) -> Decision:
+    (before,) = reader.get(LOGIN, [login])
+    after = Login(login, grants, ACTIVE, "", before.created if before is not None else NOW)
+    return self.drafted(reader, [(after, before)], answer=after)
+
+
 def begin() -> list[Deed]:
     """Return deeds that begin small books: a rate, two tenants with money, three projects, users, a hold, charges."""
     return [
@@ -314,6 +357,17 @@ def begin() -> list[Deed]:
     ]
 
 
+def powers() -> list[Deed]:
+    """Return deeds that make a role and two logins, and change one of each."""
+    return [
+        create_role("Night", 20),
+        grant("*", ""),
+        grant("slurm", "night"),
+        create_role("Night", 30, pending="role modify"),
+        grant("slurm", "night,viewer@tenant/acme"),
+    ]
+
+
 def everything(reader: Reader) -> dict[str, Any]:
     """Return all that a reader can see of the books, each way of asking beside the others."""
     tenants = reader.find(Query(TENANT))
@@ -324,7 +378,8 @@ def everything(reader: Reader) -> dict[str, Any]:
         "projects": projects,
         "projects got": reader.get(PROJECT, ["alpha", "beta", "gamma", "delta"]),
         "site": reader.get(SITE, [SITE_ID]),
-        **{kind: reader.find(Query(kind)) for kind in (ASSOCIATION, HOLD, TRANSACTION, PAYMENT, RATE)},
+        **{kind: reader.find(Query(kind)) for kind in (ASSOCIATION, HOLD, TRANSACTION, PAYMENT, RATE, ROLE, LOGIN)},
+        "powers": [*reader.get(ROLE, ["night", "day"]), *reader.get(LOGIN, ["slurm", "*", "Slurm"])],
         "sums": [
             reader.sums(_sums(kind, tenant, field))
             for tenant in ("acme", "bolt")

@@ -82,7 +82,7 @@ def lived(
         deeds.reserve("acme", "beta", 90, "open"),
         deeds.add_project("delta", "omega"),
     ]
-    for number, deed in enumerate([*deeds.begin(), *further]):
+    for number, deed in enumerate([*deeds.begin(), *deeds.powers(), *further]):
         now = tick(patch) if number % 5 else deeds.NOW
         for books in (store, model):
             books.write(deed)

@@ -26,7 +26,7 @@ Document = dict[str, Any]
 def books() -> MemoryStore:
     """Return books that have begun."""
     model = MemoryStore()
-    for deed in deeds.begin():
+    for deed in [*deeds.begin(), *deeds.powers()]:
         model.write(deed)
     return model
 

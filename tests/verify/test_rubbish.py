@@ -8,7 +8,7 @@ import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from dca.store.schema import FIELD_TYPES, KINDS
+from dca.store.schema import FIELD_TYPES, KINDS, LATER
 from tests.contract import deeds
 from tests.verify.attacked import found, verified
 
@@ -43,7 +43,8 @@ def loosen(file: AttackedFile) -> dict[str, list[str]]:
             connection.execute(f'CREATE TABLE "loose" AS SELECT * FROM "{table}"')  # noqa: S608
             connection.execute(f'DROP TABLE "{table}"')
             connection.execute(f'ALTER TABLE "loose" RENAME TO "{table}"')
-            columns[table] = [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')]
+            if table not in LATER:  # which these books have no records of
+                columns[table] = [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')]
     return columns
 
 
