@@ -13,6 +13,9 @@ Below a command stands what it answers: `2> ` before what goes to standard error
 `...` stands for anything within a line, and alone on a line for any lines. `<time>` and the other words of PATTERNS stand for
 what differs from run to run; `<batch:first>` also keeps what stood there under that name, for later answers and commands.
 
+`<yesterday>` and `<tomorrow>` are days of UTC: in a site's zone it may be that day already, so what must lie ahead is
+`<future>`. A time that is a whole second is shown without milliseconds, so the rule above a column of them ends `---...`.
+
 Beside `dca` and `dca_setup` a transcript can `cat` files (`cat > FILE` takes the `> ` lines below it) and `cp slurm/FILE` logs
 of a real Slurm into its folder; it can put variables before a command, pipe `echo TEXT |` into it, and read from
 `< FILE` or, closed, `<&-`.
