@@ -1,19 +1,38 @@
-"""What is derived from the tables: reference pages and index settings.
+"""What is derived from the tables: reference pages, index settings and role templates.
 
 python -m dca.reference --write brings them up to date.
 """
 
+import json
 import sys
 from collections.abc import Callable, Mapping
 from inspect import getdoc
 from pathlib import Path
 
-from dca.commands.table import COMMANDS, OPTIONS_OF_ALL, OPTIONS_OF_CHANGES, OPTIONS_OF_CONFIRMED, function
+from dca.commands.access import commands_of
+from dca.commands.table import (
+    ANYWHERE,
+    BY_PROJECT,
+    BY_TENANT,
+    COMMANDS,
+    GLOBAL,
+    MOVE,
+    OPTIONS_OF_ALL,
+    OPTIONS_OF_CHANGES,
+    OPTIONS_OF_CONFIRMED,
+    OWN,
+    Command,
+    function,
+    rows,
+)
 from dca.config import CONFIG_PATHS, SETTINGS
 from dca.core import errors, names
-from dca.core.model import Record
+from dca.core.model import DIRECT, SERVICE, Record
+from dca.core.permissions import TEMPLATES, Definition, Template
+from dca.store import elastic_rights as rights
 from dca.store import indices
-from dca.store.schema import KINDS, VERSION
+from dca.store.guard import application_of, privilege_of
+from dca.store.schema import KINDS, LOG, VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTICE = "<!-- Generated from the tables by python -m dca.reference --write; a test fails when it is stale. -->"
@@ -177,6 +196,102 @@ def limits_page() -> str:
     return _joined(lines)
 
 
+# -- permissions ---------------------------------------------------------------------------------------------------
+
+PLACEHOLDERS = {"site": "", "tenant": "tenant/TENANT"}
+"""The scope of a role template as its file names it, by the widest scope on which it is granted."""
+
+
+def permissions_page() -> str:
+    """Return the page of roles, the commands of each, and the rights at Elasticsearch that each command needs."""
+    lines = [NOTICE, "# Permissions", ""]
+    lines += [
+        "Who may run which command, and what for that a login needs at Elasticsearch. [Security](security.md) says how it is",
+        "enforced, and what it does not stop.",
+        "",
+        "## Roles that every site has",
+        "",
+        "| role | level | widest scope | what it is for |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [f"| `{one.name}` | {one.level} | {one.bound} | {one.meaning} |" for one in TEMPLATES]
+    lines += [
+        "",
+        "Whoever has a role gives, changes and takes only what is below its level, within its scope, and no command that they",
+        "do not have themselves; root is bound by nothing, and the last root stays.",
+        "",
+        "## Commands and roles",
+        "",
+        "`everyone`: needs no permission. *where*: what the command is about, and so where it must be permitted: the whole",
+        "site, a tenant, a project (its tenant will do), or anywhere. With options that narrow a command (`--tenant`,",
+        "`--project`) their scope is enough.",
+        "",
+        f"| command | where | {' | '.join(one.name for one in TEMPLATES)} |",
+        f"| --- | --- |{' --- |' * len(TEMPLATES)}",
+    ]
+    lines += [_permission_row(command) for command in COMMANDS]
+    lines += [
+        "",
+        "With direct access to Elasticsearch only root carries the commands that change roles and logins: its own right to",
+        "manage security is as good as root.",
+        "",
+        "## Commands and rights at Elasticsearch",
+        "",
+        "What a user needs who talks to Elasticsearch directly, beside the application privilege of the command; the direct form",
+        "of a role has the rights of all its commands, the service form none. Names are those of the aliases, behind the prefix.",
+        "Every command that works on the books needs `read` on all of them, since an entry that another writer has not carried",
+        "out yet must be judged whatever it concerns; the table says what comes on top.",
+        "",
+        "| command | application privilege | cluster | indices |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [_rights_row(command) for command in COMMANDS]
+    return _joined(lines)
+
+
+_WHERE = {
+    GLOBAL: "site",
+    BY_TENANT: "tenant",
+    BY_PROJECT: "project",
+    MOVE: "both ends",
+    OWN: "as narrowed",
+    ANYWHERE: "anywhere",
+}
+
+
+def _permission_row(command: Command) -> str:
+    if command.is_open:
+        marks = ["everyone", *[""] * (len(TEMPLATES) - 1)]
+        return f"| `{command.words}` | | {' | '.join(marks)} |"
+    marks = ["yes" if command.words in commands_of(one.name) else "" for one in TEMPLATES]
+    return f"| `{command.words}` | {_WHERE[command.scope]} | {' | '.join(marks)} |"
+
+
+def _rights_row(command: Command) -> str:
+    if command.is_open:
+        return f"| `{command.words}` | none | | |"
+    wanted = rights.needs(command.words, rows()[command.words])
+    names: dict[tuple[str, ...], list[str]] = {}
+    for name, privileges in wanted.indices.items():
+        further = tuple(one for one in privileges if one != rights.READ or name not in (*KINDS, LOG))
+        if further:
+            names.setdefault(further, []).append(name)
+    indices = "; ".join(f"{', '.join(listed)}: {', '.join(f'`{one}`' for one in of)}" for of, listed in names.items())
+    cluster = ", ".join(f"`{one}`" for one in wanted.cluster)
+    return f"| `{command.words}` | `{privilege_of(command.words)}` | {cluster} | {indices} |"
+
+
+def role_file(template: Template, form: str) -> str:
+    """Return a role template as Elasticsearch takes it, for books without a prefix."""
+    role = Definition(template.name, template.level, commands_of(template.name), PLACEHOLDERS[template.bound], form)
+    return json.dumps(rights.role_body(role, application_of(""), "", rows()), indent=2) + "\n"
+
+
+def privileges_file() -> str:
+    """Return the application privileges as Elasticsearch takes them, for books without a prefix."""
+    return json.dumps(rights.registration(application_of(""), rows()), indent=2) + "\n"
+
+
 def _joined(lines: list[str]) -> str:
     return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
 
@@ -187,13 +302,16 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/configuration.md": configuration_page,
     "docs/fields.md": fields_page,
     "docs/limits.md": limits_page,
+    "docs/permissions.md": permissions_page,
+    "roles/privileges.json": privileges_file,
 }
 
 
 def files() -> dict[str, str]:
     """Return every generated file: its path in the repository and its text."""
     settings = {f"setup_indices/{name}.json": indices.index_file(name) for name in indices.NAMES}
-    return {path: page() for path, page in PAGES.items()} | settings
+    roles = {f"roles/{one.name}.{form}.json": role_file(one, form) for one in TEMPLATES for form in (DIRECT, SERVICE)}
+    return {path: page() for path, page in PAGES.items()} | settings | roles
 
 
 def stale() -> list[str]:

@@ -195,7 +195,8 @@ def check_by_guard(guard: Guard, command: Command, scope: str, route: Callable[[
             lack = guard.lack(words, [TENANT_SCOPE + owner])
     if lack.permission:
         elsewhere = sorted(place for place, listed in guard.may().items() if words in listed and place != EVERYTHING)
-        raise refusal(guard.caller().login, command, scope, elsewhere)
+        roles = () if guard.is_for_root(words) else command.roles
+        raise refusal(guard.caller().login, command._replace(roles=roles), scope, elsewhere)
     if lack.rights:
         raise DeniedError(_powerless(guard.caller().login, command, scope, lack))
 

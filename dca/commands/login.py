@@ -9,6 +9,7 @@ from dca.book import Book
 from dca.commands import access, roster
 from dca.commands.roster import Plan, Roster, change, needed_holder
 from dca.commands.table import COMMANDS
+from dca.core.clock import iso
 from dca.core.errors import DeniedError, RefusedError, UsageError
 from dca.core.model import ACTIVE, DISABLED, REMOVED
 from dca.core.permissions import SITE, covers, split_grant
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from dca.engine import Session
     from dca.store.guard import Guard
 
-PASSWORD_MAX = 1_000
+PASSWORD_MIN, PASSWORD_MAX = 6, 1_000
+"""Characters of a password; the least is Elasticsearch's."""
 
 
 def add(
@@ -85,8 +87,8 @@ def password(session: Session, login: str) -> str:
     secret = session.secret(f"Password of {login}")
     if not secret:
         raise UsageError("no password was given; type it, or write it to standard input.")
-    if len(secret) > PASSWORD_MAX:
-        raise UsageError(f"the password is longer than {PASSWORD_MAX} characters.")
+    if not PASSWORD_MIN <= len(secret) <= PASSWORD_MAX:
+        raise UsageError(f"the password has {len(secret)} characters; {PASSWORD_MIN} to {PASSWORD_MAX} are possible.")
     return secret
 
 
@@ -167,7 +169,9 @@ def key(session: Session, login: Login, expires: Days | None = None, *, revoke: 
         def apply(guard: Guard) -> dict[str, Any]:
             if revoke:
                 return {"revoked": guard.drop_keys(login)}
-            return dict(guard.make_key(login, f"dca {login}", expires))
+            made = guard.make_key(login, f"dca {login}", expires)
+            until = {"expires": iso(int(str(made["expires"])))} if made["expires"] is not None else {}
+            return {"id": made["id"], "name": made["name"], "api_key": made["encoded"], **until}
 
         return Plan((record,), apply, {"login": login})
 
@@ -234,7 +238,8 @@ def whoami(session: Session) -> dict[str, Any]:
     elif guard.on():
         caller = guard.caller()
         may = guard.may()
-        answer |= {"login": caller.login, "decides": "Elasticsearch", "root": caller.root, "roles": list(caller.roles)}
+        roles = [name.removeprefix(f"{guard.application}.") for name in caller.roles]
+        answer |= {"login": caller.login, "decides": "Elasticsearch", "root": caller.root, "roles": roles}
         answer["may"] = [{"on": place, "commands": _in_order(may[place])} for place in sorted(may)]
     else:
         answer |= {"login": "", "decides": "nobody: the security of Elasticsearch is switched off", "root": True}

@@ -66,6 +66,7 @@ def _all(_: Book, roles: Roster) -> list[dict[str, Any]]:
 
 
 def _figure(role: Definition, roles: Roster) -> dict[str, Any]:
+    by_scope = isinstance(roles, roster.GuardRoster)  # Elasticsearch has a role of its own for each scope
     return {
         "name": role.name,
         "level": role.level,
@@ -76,7 +77,7 @@ def _figure(role: Definition, roles: Roster) -> dict[str, Any]:
             {"login": holder.login, "on": scope}
             for holder in roles.holders()
             for name, scope in map(split_grant, holder.grants)
-            if name == folded(role.name)
+            if name == folded(role.name) and (scope == role.scope or (not role.scope and not by_scope))
         ],
     }
 
@@ -203,9 +204,17 @@ def delete(session: Session, role: Name) -> dict[str, Any]:
     """Delete a role that nobody has; those that every site has stay."""
 
     def plan(book: Book, roles: Roster) -> Plan:
-        there = _own_role(roles, role)
+        record: Role | None = book.get(ROLE, folded(role))
+        if record is not None and record.pending == session.command.words and roles.role(role) is None:
+            there = access.definition(record)  # Elasticsearch has done it, and its answer was lost
+        else:
+            there = _own_role(roles, role)
         roster.checked_power(book, roles, session.command.words, there, "")
-        having = [at["login"] for at in _figure(there, roles)["logins"]]
+        having = [
+            holder.login
+            for holder in roles.holders()
+            if any(split_grant(grant)[0] == folded(there.name) for grant in holder.grants)
+        ]
         if having:
             raise RefusedError(f"role {there.name} is granted to {', '.join(having[:5])}; revoke it first.")
 
@@ -260,7 +269,7 @@ def revoke(
         holder = needed_holder(roles, login)
         found = needed_role(roles, role)
         scope = roster.scope_of(book, tenant, project)
-        grant = grant_text(found.name, scope)
+        grant = grant_text(found.name, found.scope or scope)
         was = book.get(LOGIN, login)
         if grant not in holder.grants and (was is None or was.pending != session.command.words):
             has = ", ".join(holder.grants) or "none"

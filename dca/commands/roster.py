@@ -344,7 +344,7 @@ def granted(
     if standing is not None and standing.bound != "site" and not scope:
         raise RefusedError(f"role {found.name} is for a tenant or a project; add --tenant=<name> or --project=<name>.")
     given = checked_power(book, roster, session.command.words, found, scope)
-    record = login_record(book, holder.login, (*holder.grants, grant_text(found.name, scope)), ACTIVE)
+    record = login_record(book, holder.login, (*holder.grants, grant_text(found.name, given.scope)), ACTIVE)
     records: tuple[Login, ...] = (record,)
     if session.store.guard() is None:
         is_root = found.name == ROOT and given.is_root

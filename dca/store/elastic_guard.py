@@ -137,6 +137,10 @@ class ElasticGuard(Accounts):
             return [one for role in described.values() for one in role.get("applications", ())]
         return listed
 
+    def is_for_root(self, command: str) -> bool:
+        """Tell whether a command needs rights that are as good as root."""
+        return rights.is_for_root(command, self._rows[command])
+
     # -- privileges and roles --------------------------------------------------------------------------------------
 
     def register(self) -> list[str]:

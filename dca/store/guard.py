@@ -83,6 +83,9 @@ class Guard(Protocol):
     in sentences, such as which API keys were ended: a key keeps the rights that its owner had when it was made.
     """
 
+    application: str
+    """Under which the permissions of these books are kept; what roles of these books are called begins with it and a dot."""
+
     def on(self) -> bool:
         """Tell whether it is switched on; if not, everybody may do everything."""
 
@@ -94,6 +97,9 @@ class Guard(Protocol):
 
     def may(self) -> dict[str, list[str]]:
         """Return which commands the caller is permitted to run, by resource."""
+
+    def is_for_root(self, command: str) -> bool:
+        """Tell whether a command needs rights that are as good as root, so that directly only root has it."""
 
     def register(self) -> list[str]:
         """Make the commands known as privileges; return what was done."""

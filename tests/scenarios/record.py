@@ -1,4 +1,4 @@
-"""Shows transcripts as they run now, on SQLite: python -m tests.scenarios.record [--write] [--whole] FILE...
+"""Shows transcripts as they run now, on SQLite if they can: python -m tests.scenarios.record [--write] [--whole] FILE...
 
 Answers that still fit stay as they are written, unless --whole asks for what lines of `...` stand for. With --write the files
 are brought up to date. Read the difference before you commit it: a transcript is what dca promises.
@@ -6,11 +6,12 @@ are brought up to date. Read the difference before you commit it: a transcript i
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from tests.cli.shell import Shell, scratch
-from tests.scenarios.transcript import STORES, Run, normalised, read
+from tests.scenarios.transcript import STORES, Run, Transcript, normalised, read
 
 SLURM = Path(__file__).parent.parent / "data" / "slurm"
 
@@ -21,7 +22,7 @@ def recorded(path: Path, *, whole: bool) -> str:
     transcript = read(path)
     pieces: dict[int, tuple[int, list[str]]] = {}
     with scratch() as folder:
-        shell = Shell(folder)
+        shell = Shell(folder, _distant(transcript))
         if transcript.stores == STORES:
             shell.ok("setup")
         run = Run(shell, SLURM)
@@ -33,6 +34,13 @@ def recorded(path: Path, *, whole: bool) -> str:
     for begin, (count, answered) in sorted(pieces.items(), reverse=True):
         lines[begin : begin + count] = answered
     return "\n".join(lines) + "\n"
+
+
+def _distant(transcript: Transcript) -> str:
+    """Return new books on the server that DCA_TEST_ELASTICSEARCH names, for a transcript that runs there only."""
+    if transcript.stores != ("elasticsearch",):
+        return ""
+    return f"{os.environ['DCA_TEST_ELASTICSEARCH']}/recorded{os.getpid()}-"
 
 
 def main() -> None:

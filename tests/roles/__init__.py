@@ -1,0 +1,1 @@
+"""Who may run which command, on both stores, with real users."""
