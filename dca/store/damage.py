@@ -60,13 +60,17 @@ OF_RECORDS = frozenset((MISSING, FOREIGN, ALTERED, VERSION))
 OF_THE_LOG = frozenset((GAP, HASH, CHAIN, UNREADABLE, UNFIT, PART, MONEY))
 """Damage after which the log no longer tells what the records must be."""
 
-UNFINISHED, IDLE, UNSIGNED, BROUGHT = "unfinished", "idle", "unsigned", "brought"
+UNFINISHED, IDLE, PENDING, UNSIGNED, BROUGHT = "unfinished", "idle", "pending", "unsigned", "brought"
 NOTES: tuple[tuple[str, str], ...] = (
     (
         UNFINISHED,
         "Records or head of the last entries are not written yet; the next writer, or `dca log repair`, does it.",
     ),
     (IDLE, "A project name was claimed and never used; its tenant can use it, another takes it over."),
+    (
+        PENDING,
+        "A change of a role or login was begun at Elasticsearch, and its outcome is not booked; run the command again.",
+    ),
     (UNSIGNED, "Entries carry no stamp of their author, since the store's security was off when they were written."),
     (
         BROUGHT,
@@ -90,9 +94,11 @@ class Findings:
         """Note a damage; sentence says which and what, `of` is the kind of record it is about."""
         _count(self.damage, (kind, stream, of), {"damage": kind, **_where(stream, of), **facts, "sentence": sentence})
 
-    def note(self, kind: str, sentence: str, *, stream: str = "", of: str = "", **facts: Any) -> None:
-        """Note what is no damage and yet worth knowing."""
-        _count(self.notes, (kind, stream, of), {"note": kind, **_where(stream, of), **facts, "sentence": sentence})
+    def note(self, kind: str, sentence: str, *, stream: str = "", of: str = "", each: str = "", **facts: Any) -> None:
+        """Note what is no damage and yet worth knowing; each tells it from others of its kind, if all are to be listed."""
+        _count(
+            self.notes, (kind, stream, of, each), {"note": kind, **_where(stream, of), **facts, "sentence": sentence}
+        )
 
     def listed(self) -> list[dict[str, Any]]:
         """Return all damage, what is wrong with the log first, since what is wrong with records may follow from it."""

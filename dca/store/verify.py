@@ -6,8 +6,9 @@ from collections import Counter
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dca.core import clock
 from dca.core.errors import DamagedError
-from dca.core.model import DEFAULT_SITE, GLOBAL_STREAM, TENANT_STREAM_PREFIX, Claim
+from dca.core.model import DEFAULT_SITE, GLOBAL_STREAM, TENANT_STREAM_PREFIX, Claim, Login, Role
 from dca.core.names import shown
 from dca.store import damage as kinds
 from dca.store import examination
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from dca.store.entry import Permitted
     from dca.store.examination import Brought, Wrong
     from dca.store.export import Logged
-    from dca.store.port import Archive
+    from dca.store.port import Archive, Entry
     from dca.store.replay import Examined, Judged
 
 MUTABLE = tuple(kind for kind, of in RECORD_KINDS.items() if of.mutable and kind != CLAIM)
@@ -80,6 +81,8 @@ class Verification:
         self._first_signed: dict[str, int] = {}
         self._declared: dict[str, int] = {}
         """Up to which entry each stream was brought from another store, whose stamps this one cannot vouch for."""
+        self._begun: dict[tuple[str, str], tuple[str, Entry]] = {}
+        """Changes of roles and logins whose outcome is not booked, by kind and id: the command's words, and the entry."""
         self._doubtful: list[tuple[int, str, dict[str, str]]] = []
         """Entries of the global stream whose author is in doubt, unless it turns out that they were brought."""
 
@@ -236,12 +239,22 @@ class Verification:
             for name, last in brought.declared.items():
                 self._declared[name] = max(last, self._declared.get(name, 0))
             self.counts["records"] += sum(brought.appended.values())
+            if stream == GLOBAL_STREAM:
+                self._begins(entry)
             for wrong in self._still_wrong(brought.wrong):
                 if wrong.damage == kinds.ALTERED or seq <= head.seq or self._is_whole:
                     self._wrong(*wrong[:4], stream, seq)
                 if wrong.damage == kinds.ALTERED or seq <= head.seq or self._is_whole or self.strict:
                     self.mend(Mend(wrong.kind, wrong.id, wrong.record, 0))
         self._author(stream, seq, judged)
+
+    def _begins(self, entry: Entry) -> None:
+        """Note which changes of roles and logins an entry begins, and which it ends."""
+        for kind, record, _ in entry.changes:
+            if isinstance(record, (Role, Login)):
+                self._begun.pop((kind, record.id), None)
+                if record.pending:
+                    self._begun[kind, record.id] = (record.pending, entry)
 
     def _still_wrong(self, wrong: Sequence[Wrong]) -> Sequence[Wrong]:
         """Return what is still wrong: another process may have looked at records before the head was read."""
@@ -500,6 +513,20 @@ class Verification:
 
     def _conclude(self) -> None:
         self._authors()
+        for (kind, record_id), (words, entry) in sorted(self._begun.items()):
+            begun = (
+                f"{kind} {record_id}: {words} was begun by {entry.actor} at {clock.iso(entry.time)} and not finished"
+            )
+            self.findings.note(
+                kinds.PENDING,
+                f"{begun}; run it again",
+                stream=entry.stream,
+                of=kind,
+                each=record_id,
+                id=record_id,
+                seq=entry.seq,
+                actor=entry.actor,
+            )
         Sums(self.states, self._money, self.findings).check()
         for stream, (seq, _) in self._checkpoint.items():
             if self.ends.get(stream, EMPTY_HEAD).seq < seq:

@@ -200,9 +200,9 @@ def create_role(name: str, level: int, pending: str = "") -> Deed:
     return deed("role create", GLOBAL_STREAM, _create_role, name, level, pending)
 
 
-def grant(login: str, grants: str) -> Deed:
-    """Grant roles to a login, in the place of those that it has."""
-    return deed("role grant", GLOBAL_STREAM, _grant, login, grants)
+def grant(login: str, grants: str, pending: str = "") -> Deed:
+    """Grant roles to a login, in the place of those that it has; something may be begun with it and not finished."""
+    return deed("role grant", GLOBAL_STREAM, _grant, login, grants, pending)
 
 
 def _add_tenant(self: Deed, reader: Reader, name: str, credit: int) -> Decision:
@@ -329,9 +329,9 @@ def _create_role(self: Deed, reader: Reader, name: str, level: int, pending: str
     return self.drafted(reader, [(after, before)], answer=after)
 
 
-def _grant(self: Deed, reader: Reader, login: str, grants: str) -> Decision:
+def _grant(self: Deed, reader: Reader, login: str, grants: str, pending: str) -> Decision:
     (before,) = reader.get(LOGIN, [login])
-    after = Login(login, grants, ACTIVE, "", before.created if before is not None else NOW)
+    after = Login(login, grants, ACTIVE, pending, before.created if before is not None else NOW)
     return self.drafted(reader, [(after, before)], answer=after)
 
 
@@ -357,13 +357,13 @@ def begin() -> list[Deed]:
     ]
 
 
-def powers() -> list[Deed]:
-    """Return deeds that make a role and two logins, and change one of each."""
+def powers(other: str = "*") -> list[Deed]:
+    """Return deeds that make a role and two logins, and change one of each; with the login *, dca lets nobody else in."""
     return [
         create_role("Night", 20),
-        grant("*", ""),
+        grant(other, ""),
         grant("slurm", "night"),
-        create_role("Night", 30, pending="role modify"),
+        create_role("Night", 30),
         grant("slurm", "night,viewer@tenant/acme"),
     ]
 

@@ -41,7 +41,11 @@ def everything(books: Attacked) -> dict[str, Any]:
     with books.store.archive() as archive:
         records = {kind: {one.id: one.record for one in archive.stored(kind)} for kind in KINDS}
         streams = [stream for stream in archive.streams() if archive.last(stream)]
-        return {**records, "log": {stream: archive.documents(stream, 1, 100) for stream in streams}}
+        log: dict[str, list[Any]] = {stream: [] for stream in streams}
+        for stream, documents in log.items():
+            while some := archive.documents(stream, len(documents) + 1, 100):
+                documents.extend(some)
+        return {**records, "log": log}
 
 
 def check_repaired(books: Attacked, before: dict[str, Any]) -> None:
