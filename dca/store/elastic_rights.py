@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dca.store.elastic_door import FILLING
+from dca.store.elastic_door import FILLING, index_of
 from dca.store.guard import EVERYWHERE, ROOT_LEVEL, SERVICE, action_of, application_of, privilege_of
 from dca.store.schema import (
     ASSOCIATION,
@@ -40,7 +40,8 @@ SPELLED: Mapping[str, tuple[str, ...]] = {
     PUT: ("indices:data/write/bulk*", "indices:data/write/index*"),
 }
 """The actions that a role gives in the place of these privileges: by their names Elasticsearch also lets change mappings,
-and a field of a mapping can stand in a search for what lies in the documents."""
+and a field of a mapping can stand in a search for what lies in the documents. Not in the log: an entry is created by a
+request of its own, for which there is no action that does not also allow to replace one."""
 
 SEARCHED: Mapping[str, tuple[str, ...]] = {
     "list": (TENANT, PROJECT, ASSOCIATION, LOG),
@@ -182,27 +183,27 @@ def union(all_needs: Iterable[Needs]) -> Needs:
 
 
 def given(indices: Mapping[str, tuple[str, ...]], prefix: str) -> list[dict[str, Any]]:
-    """Return rights on indices as a role gives them: names with the same rights together."""
+    """Return rights on indices as a role gives them: names with the same rights together.
+
+    Whoever may do something through an alias may do it in the index behind it: when a role or privilege of anybody changes
+    in the middle of a request, Elasticsearch asks again for the rest of it, and then by the name of the index.
+    """
     names: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for name, rights in indices.items():
-        names[rights].append(f"{prefix}{name}")
-    return [
-        {"names": listed, "privileges": sorted({one for right in rights for one in SPELLED.get(right, (right,))})}
-        for rights, listed in names.items()
-        if rights
-    ]
+        spelled = {one for right in rights for one in (SPELLED.get(right, (right,)) if name != LOG else (right,))}
+        if spelled:
+            names[tuple(sorted(spelled))] += [prefix + name, *([index_of(prefix, name)] if name in ALL else [])]
+    return [{"names": listed, "privileges": list(rights)} for rights, listed in names.items()]
 
 
 def asked(indices: Mapping[str, tuple[str, ...]], prefix: str) -> list[dict[str, Any]]:
     """Return rights on indices as they are asked for: by name, as others may have given them, and by their actions."""
-    return [
-        {
-            "names": [f"{prefix}{name}"],
-            "privileges": sorted({*rights, *(one for right in rights for one in SPELLED.get(right, ()))}),
-        }
-        for name, rights in indices.items()
-        if rights
-    ]
+    names: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name, rights in indices.items():
+        if rights:
+            spelled = {one for right in rights for one in SPELLED.get(right, ())}
+            names[tuple(sorted({*rights, *spelled}))].append(prefix + name)
+    return [{"names": listed, "privileges": list(rights)} for rights, listed in names.items()]
 
 
 def has(answered: Mapping[str, bool], right: str) -> bool:

@@ -11,8 +11,11 @@ from urllib.parse import quote
 
 import pytest
 
+from dca.core.errors import DamagedError
 from dca.store.elastic import ElasticStore
 from dca.store.guard import DIRECT, Guarded
+from dca.store.health import FAILED
+from dca.store.schema import LOG
 from tests.contract import deeds
 from tests.contract.deeds import PERMITTED
 from tests.elastic.fixtures import lasting
@@ -116,6 +119,8 @@ def test_what_was_appended_cannot_be_changed(client: Client, kind: str) -> None:
     assert before, f"the books have no {kind}"
     document = {**before[0], "kind": kind}
     for name, (method, path, body) in ATTACKS.items():
+        if kind == LOG and "_mapping" in path:
+            continue  # Elasticsearch lets whoever may create an entry add fields; the next test shows who notices
         sent = path.replace("KIND", kind).replace("ID", quote(document["_id"], safe=""))
         said = client.ask(method, sent, filled(body, client, document))
         assert said.status == REFUSED or any(text in str(said.body) for text in NOT_INSTALLED), (name, said)
@@ -123,6 +128,21 @@ def test_what_was_appended_cannot_be_changed(client: Client, kind: str) -> None:
         client.ask("PUT", f"/{{p}}{kind}/_create/{quote(document['_id'], safe='')}", document["_source"]).status == 409
     )
     assert client.all_of(kind) == before
+
+
+def test_a_field_that_was_added_to_the_log_is_noticed(client: Client) -> None:
+    """By setup and doctor: it is the one thing about the log that a writer can change, and holds no entry."""
+    path = f"/{client.server.prefix}log/_mapping"
+    added = {"runtime": {"colour": {"type": "keyword"}}}
+    assert client.server.send("PUT", path, added, user=(client.login, PASSWORD)).status == 200
+    try:
+        with client.server.store() as store:
+            with pytest.raises(DamagedError, match=r"log-v1 at .* is not as dca made it: runtime"):
+                store.setup()
+            found = {one.name: one for one in store.examine(0)}
+        assert found["mappings"].state == FAILED
+    finally:
+        client.server.must("PUT", path, {"runtime": {"colour": None}})
 
 
 @pytest.mark.parametrize("kind", APPENDED)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dca.commands.table import PERMITTED
+from dca.commands.table import PERMITTED, rows
 from dca.store.elastic import ElasticStore
 from dca.store.indices import NAMES
 from dca.store.sqlite import SqliteStore
@@ -70,7 +70,7 @@ def server_books(emptied_server: BookServer, begun_documents: list[Any]) -> Iter
     emptied_server.empty()  # the books may just have been begun for the first time
     put = emptied_server.must("POST", "/_bulk?refresh=true", begun_documents)
     assert not put["errors"], put
-    with closing(ElasticStore(emptied_server.address, PERMITTED)) as store:
+    with closing(ElasticStore(emptied_server.address, PERMITTED, rows=rows())) as store:
         yield AttackedServer(store, emptied_server)
 
 
