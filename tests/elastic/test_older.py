@@ -10,10 +10,52 @@ from dca.core.errors import DamagedError, UnreachableError
 from dca.core.model import GLOBAL_STREAM
 from dca.store.port import Condition, Query
 from dca.store.schema import KINDS, LATER, LOGIN, ROLE, TENANT
+from tests.cli import checks
+from tests.cli.shell import Shell
 from tests.contract import deeds
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.elastic.server import BookServer
+
+
+CHARGE = ("transaction", "charge", "--project=rockets", "--user=ada", "--jobtime=7")
+
+
+def test_books_without_a_place_for_roles_are_used_and_completed(clean_server: BookServer, tmp_path: Path) -> None:
+    """What reads no role goes on, what reads one says what to do, and setup does it without losing anything."""
+    shell = Shell(tmp_path, f"{clean_server.server.url}/{clean_server.prefix}")
+    shell.ok("setup", "--timezone=UTC")
+    indices = [clean_server.index(kind) for kind in LATER]
+    clean_server.must("DELETE", f"/{','.join(indices)}")
+    for words in (
+        ("rate", "set", "--rate=1"),
+        ("tenant", "add", "--tenant=acme", "--credit=9"),
+        ("project", "add", "--project=rockets", "--tenant=acme", "--credit=9"),
+        ("user", "add", "--project=rockets", "--user=ada"),
+        CHARGE,
+        ("list",),
+        ("rate", "get", "--as-of=2026-01-01"),
+        ("log", "list"),
+        ("log", "verify"),
+        ("log", "repair", "-y"),
+        ("backup", "a.backup"),
+    ):
+        shell.ok(*words)
+    looked = {line["name"]: line for line in shell.run("doctor").answer["checks"]}
+    assert (looked["indices"]["state"], looked["indices"]["advice"]) == ("warning", "run dca setup")
+    assert looked["shards"]["state"] == "ok"
+    for kind in ((), ("--kind=role",)):
+        sentence = checks.failure(shell.run("log", "show", "--as-of=2026-01-01", *kind), 3)["error"]
+        assert f"have no index {indices[0]} and {indices[1]} yet; run dca setup" in sentence
+    before = shell.ok("list", "--all"), shell.ok("transaction", "list")
+    done = shell.ok("setup")["done"]
+    assert [line.split()[3] for line in done if line.startswith("created the index")] == indices
+    assert not [line for line in shell.ok("setup")["done"] if "index" in line]
+    assert shell.ok("log", "show", "--as-of=2026-01-01", "--kind=role")["records"] == []
+    assert (shell.ok("list", "--all"), shell.ok("transaction", "list")) == before
+    shell.ok("log", "verify")
 
 
 def test_lost_roles_are_a_loss(clean_server: BookServer) -> None:
