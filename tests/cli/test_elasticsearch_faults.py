@@ -203,7 +203,10 @@ def test_user_without_rights(elasticsearch: Server, prefix: str, folder: Path) -
         elasticsearch.url,
         "PUT",
         f"/_security/role/{role}",
-        {"indices": [{"names": [f"{prefix}*"], "privileges": ["read"]}]},
+        {
+            "applications": [{"application": f"dca-{prefix}", "privileges": ["*"], "resources": ["*"]}],
+            "indices": [{"names": [f"{prefix}*"], "privileges": ["read", "maintenance"]}],
+        },
     )
     ask(elasticsearch.url, "PUT", f"/_security/user/{user}", {"password": "geheim-enough", "roles": [role]})
     shell = Shell(folder, f"{with_password(elasticsearch.url, user, 'geheim-enough')}/{prefix}")
