@@ -136,8 +136,9 @@ class Accounts:
     def enable(self, login: str, *, enabled: bool) -> list[str]:
         """Let a user in, or shut him out: his keys would still let him in, so they end."""
         doing = f"{'enable' if enabled else 'disable'} the login {shown(login)}"
-        self._own(login, doing)
-        self._security.ask(doing, "PUT", f"user/{quote(login, safe='')}/_{'enable' if enabled else 'disable'}")
+        if self._needed(login, doing)["enabled"] != enabled:
+            self._own(login, doing)
+            self._security.ask(doing, "PUT", f"user/{quote(login, safe='')}/_{'enable' if enabled else 'disable'}")
         return self.end_stale_keys(login)
 
     def drop_account(self, login: str) -> list[str]:

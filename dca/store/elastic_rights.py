@@ -64,8 +64,6 @@ SEARCHED: Mapping[str, tuple[str, ...]] = {
     "setup": (TRANSACTION, TENANT, LOG),
 }
 """What a command searches, and therefore refreshes before; everything else it reads by id."""
-OF_ARCHIVE = ("log verify", "log repair", "log checkpoint", "backup", "store copy")
-"""Commands that read what lies in the indices, and so ask whether an index of books in use is lost."""
 OF_SECURITY = ("role", "login")
 BENCH = "bench-"
 """What the prefix of books that are measured ends with, but for a random number."""
@@ -138,18 +136,10 @@ def _further(command: str, row: Row, indices: dict[str, set[str]]) -> set[str]:
     return cluster
 
 
-def helps(command: str) -> Needs:
-    """Return rights that a command does without, but then says less: why books are not found, or what it cannot see."""
-    indices: dict[str, set[str]] = defaultdict(set)
-    cluster: set[str] = set()
-    if command in OF_ARCHIVE or command == "doctor":
-        for kind in ALL:
-            indices[f"{kind}-v*"] |= {READ, REFRESH, LOOK}
-    if command == "doctor":
-        cluster |= {"monitor", "read_pipeline"}
-        for kind in ALL:
-            indices[kind].add(LOOK)
-    return _sorted(cluster, indices)
+def helps(command: str, row: Row) -> Needs:
+    """Return rights that a command does without, but then says less: whether an index is lost, or what it cannot see."""
+    indices = {kind: {LOOK} for kind in ALL if row.reads or row.writes}
+    return _sorted(("monitor", "read_pipeline") if command == "doctor" else (), indices)
 
 
 def _sorted(cluster: Iterable[str], indices: Mapping[str, Iterable[str]]) -> Needs:
@@ -237,7 +227,7 @@ def role_body(role: Guarded, application: str, prefix: str, rows: Rows) -> dict[
         },
     }
     if is_direct:
-        wanted = union([*(needs(words, rows[words]) for words in commands), *map(helps, commands)])
+        wanted = union([one(words, rows[words]) for words in commands for one in (needs, helps)])
         body["cluster"] = list(wanted.cluster)
         body["indices"] = given(wanted.indices, prefix)
         if is_root:

@@ -51,6 +51,7 @@ def test_what_a_user_had_before_stays(guard: ElasticGuard, ann: str, emptied_ser
     emptied_server.must("PUT", f"/_security/user/{ann}", user)
     guard.put_account(ann, ["operator"], None)
     assert guard.account(ann) == account(ann, "operator", others=("kibana_admin",), ours=False)
+    guard.enable(ann, enabled=True)
     for change in (lambda: guard.enable(ann, enabled=False), lambda: guard.set_password(ann, "another-password")):
         with pytest.raises(RefusedError, match="was not made by dca for these books alone"):
             change()

@@ -104,6 +104,17 @@ def test_rights_that_others_gave_by_name_count(
     assert not as_user(ann).lack("tenant payment", ["tenant/acme"])
 
 
+def test_whoever_may_read_need_not_see_the_indices(emptied_server: BookServer, ann: str) -> None:
+    """What lies in the books is read all the same; whether an index is lost is for others to find out."""
+    names = [f"{emptied_server.prefix}*"]
+    role = {"indices": [{"names": names, "privileges": ["read", "maintenance"]}]}
+    emptied_server.must("PUT", f"/_security/role/{ann}", role)
+    emptied_server.must("PUT", f"/_security/user/{ann}", {"password": PASSWORD, "roles": [ann]})
+    with emptied_server.store(username=ann, password=PASSWORD) as store, store.archive() as archive:
+        assert archive.streams() == ["g"]
+        assert archive.documents("g", 1, 10) == []
+
+
 def test_rights_of_the_cluster_are_named(guard: ElasticGuard, ann: str, as_user: AsUser) -> None:
     """As those on indices are."""
     guard.put_role(Guarded("maker", 30, ("setup",), "", SERVICE))
