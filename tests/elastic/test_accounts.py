@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -154,6 +155,14 @@ def test_a_key_acts_as_its_owner(guard: ElasticGuard, ann: str, as_user: AsUser)
     assert guard.drop_keys(ann) == 0
     with pytest.raises(UnreachableError, match="the API key, which was ended"):
         asked.caller()
+
+
+def test_a_key_that_has_expired(emptied_server: BookServer, prefix: str, as_user: AsUser) -> None:
+    """It is called so."""
+    made = emptied_server.must("POST", "/_security/api_key", {"name": f"{prefix}key", "expiration": "1ms"})
+    time.sleep(0.01)
+    with pytest.raises(UnreachableError, match="does not accept the API key, which has expired; check the config"):
+        as_user(api_key=made["encoded"]).caller()
 
 
 def test_a_key_is_for_these_books_only(

@@ -55,7 +55,8 @@ def test_what_is_not_registered_is_never_allowed(
     guard.unregister()
     guard.put_role(OPERATOR)
     guard.put_account(ann, ["operator"], PASSWORD)
-    assert all(as_user(ann).lack(command, [EVERYWHERE, "tenant/acme"]).permission for command in ROWS)
+    unknown = as_user(ann)
+    assert all(unknown.lack(command, [EVERYWHERE, "tenant/acme"]).permission for command in ROWS)
     others = as_user(ann, prefix=clean_server.prefix)
     assert all(others.lack(command, [EVERYWHERE, "tenant/acme"]).permission for command in ROWS)
     assert others.may() == {}
