@@ -5,6 +5,7 @@ Tests that are marked so are left out unless asked for: python -m pytest -m tort
 
 import signal
 
+import hypothesis
 import pytest
 
 pytest_plugins = ("tests.elasticsearch_server.fixtures", "tests.elastic.fixtures")
@@ -12,6 +13,8 @@ pytest_plugins = ("tests.elasticsearch_server.fixtures", "tests.elastic.fixtures
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known, and let Ctrl-C reach the programs that tests start: in a script's background it would not."""
+    hypothesis.settings.register_profile("dca", deadline=None)  # a machine with other work is slow, and no less right
+    hypothesis.settings.load_profile("dca")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "torture: a test that takes minutes (run with -m torture)")
 
