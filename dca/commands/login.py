@@ -149,11 +149,9 @@ def password_set(session: Session, login: Login) -> dict[str, Any]:
 def key(session: Session, login: Login, expires: Days | None = None, *, revoke: Flag = False) -> dict[str, Any]:
     """Make an API key of a login of Elasticsearch, which is shown once; --revoke ends all keys that dca made for it.
 
-    The key may do what the login may at that moment. --expires says after how many days it ends; else it does not.
+    The key may do what the login may at that moment. There is no --key: the books would keep the answer. --expires says after how many days it ends; else it does not.
     """
     guard = _guard(session, "API keys")
-    if session.key:
-        raise UsageError("--key does not go with dca login key: the books would keep the answer, which holds a secret.")
     if expires == 0:
         raise UsageError("--expires 0 would make a key that never works; write 1 day or more.")
     roster.check_everybody(session, login)

@@ -60,6 +60,8 @@ class Command(NamedTuple):
     """module.function that names the records a line of its --file needs; empty where it takes no lines."""
     beside: str = ""
     """The option with which it leaves the books alone and needs no permission."""
+    secret: bool = False
+    """Whether its answer holds a secret, which the books must not keep under a key."""
 
     @property
     def is_open(self) -> bool:
@@ -295,7 +297,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "login key", "--login=<name> [--expires=<days> | --revoke]", "login.key",
-        _POWERS, (*_POWERS, KEY), ANYWHERE, "POST /logins/{login}/keys", _TENANTS, session=True,
+        _POWERS, (*_POWERS, KEY), ANYWHERE, "POST /logins/{login}/keys", _TENANTS, session=True, secret=True,
     ),
     Command("whoami", "", "login.whoami", _POWERS, (), ANYWHERE, "GET /whoami", EVERYONE, session=True),
     Command("config show", "", "site.show_config", (), (), GLOBAL, "GET /config", EVERYONE, session=True),
@@ -341,7 +343,7 @@ def options_of(command: Command) -> tuple[tuple[str, str], ...]:
     """Return the options that a command takes beside its own, each with its meaning."""
     return (
         *OPTIONS_OF_ALL,
-        *(OPTIONS_OF_CHANGES if command.changes else ()),
+        *(OPTIONS_OF_CHANGES[: 1 if command.secret else None] if command.changes else ()),
         *(OPTIONS_OF_CONFIRMED if "[-y]" in command.usage else ()),
     )
 
