@@ -149,7 +149,8 @@ def password_set(session: Session, login: Login) -> dict[str, Any]:
 def key(session: Session, login: Login, expires: Days | None = None, *, revoke: Flag = False) -> dict[str, Any]:
     """Make an API key of a login of Elasticsearch, which is shown once; --revoke ends all keys that dca made for it.
 
-    The key may do what the login may at that moment. There is no --key: the books would keep the answer. --expires says after how many days it ends; else it does not.
+    The key may do what the login may at that moment. --expires says after how many days it ends; else it does not. There is
+    no --key: the books would keep the answer.
     """
     guard = _guard(session, "API keys")
     if expires == 0:

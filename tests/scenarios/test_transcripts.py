@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dca.commands.table import COMMANDS, OPTIONS_OF_ALL, OPTIONS_OF_CHANGES, OPTIONS_OF_CONFIRMED, Command
+from dca.commands.table import COMMANDS, OPTIONS_OF_ALL, OPTIONS_OF_CONFIRMED, Command, options_of
 from tests.cli.shell import Shell
 from tests.scenarios.transcript import STORES, Run, Step, Transcript, options_shown, read
 
@@ -43,7 +43,9 @@ def test_transcript(transcript: Transcript, store: str, folder: Path) -> None:
 
 def options(command: Command) -> set[str]:
     """Return the options that are a command's own: those of its usage, and what all changing or asking commands take."""
-    further = [*(OPTIONS_OF_CHANGES if command.changes else ()), *(OPTIONS_OF_CONFIRMED if command.confirm else ())]
+    asking = OPTIONS_OF_CONFIRMED if command.confirm else ()
+    further = [one for one in options_of(command) if one not in OPTIONS_OF_ALL and one not in OPTIONS_OF_CONFIRMED]
+    further += asking
     names = " ".join([command.usage, *(option.split()[-1] for option, _ in further)])
     return set(re.findall(r"--[a-z_-]+", names))
 
