@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -214,7 +213,8 @@ class Accounts:
     def end_stale_keys(self, login: str = "") -> list[str]:
         """End the keys, of one user or of all, that still give what a role of these books or their owner lost since.
 
-        A key keeps what its owner had when it was made, whatever becomes of him and of his roles.
+        A key keeps what its owner had when it was made, whatever becomes of him and of his roles. One whose role was given
+        more stays as it was: a new version of dca must not shut out the hooks of a scheduler.
         """
         keys = [key for key in self._keys(login) if self._reaches(key)]
         if not keys:
@@ -245,7 +245,7 @@ class Accounts:
         for name, body in _limits(key).items():
             if not self._is_named(name) or name.endswith(f".{KEY_MAKER}"):
                 continue
-            if name not in roles or _rights(body) != _rights(roles[name]):
+            if name not in roles or not _rights(body) <= _rights(roles[name]):
                 return True
             if key["realm_type"] == NATIVE and owner is not None and name not in owner["roles"]:
                 return True
@@ -277,14 +277,14 @@ def _descriptor(role: Mapping[str, Any]) -> dict[str, Any]:
     return {part: role.get(part, []) for part in ("cluster", "indices", "applications", "run_as")}
 
 
-def _rights(role: Mapping[str, Any]) -> str:
-    """Return the rights of a role, in one order."""
-    return json.dumps(_in_order(_descriptor(role)))
-
-
-def _in_order(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _in_order(value[name]) for name in sorted(value)}
-    if isinstance(value, list):
-        return sorted((_in_order(one) for one in value), key=json.dumps)
-    return value
+def _rights(role: Mapping[str, Any]) -> set[tuple[object, ...]]:
+    """Return the rights of a role, one by one."""
+    rights: set[tuple[object, ...]] = {("cluster", one) for one in role.get("cluster", ())}
+    rights |= {("run as", one) for one in role.get("run_as", ())}
+    for group in role.get("indices", ()):
+        restricted = bool(group.get("allow_restricted_indices"))
+        rights |= {("index", name, one, restricted) for name in group["names"] for one in group["privileges"]}
+    for given in role.get("applications", ()):
+        on = [(given["application"], resource) for resource in given["resources"]]
+        rights |= {("application", *where, one) for where in on for one in given["privileges"]}
+    return rights

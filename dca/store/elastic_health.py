@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from dca.core.errors import DcaError, DeniedError, UnreachableError
+from dca.store import elastic_rights as rights
 from dca.store.elastic_door import GOOD, MISSING, NOT_PERMITTED, Door, NoBooksError, Request, no_books, older
 from dca.store.elastic_setup import NO_PIPELINE, PIPELINE, SECURITY_OFF, Indices
 from dca.store.health import FAILED, NOTE, WARNING, Finding, amount, clocks, ok
@@ -14,7 +15,7 @@ from dca.store.indices import NAMES
 from dca.store.schema import KINDS, LOG, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from typing import TypeAlias
 
     Check: TypeAlias = Callable[[], Iterable[Finding]]
@@ -23,8 +24,10 @@ LOOKING = "look at the indices"
 PING_SECONDS = 3.0
 FLOOD, HIGH, LOW = 95.0, 90.0, 85.0
 """Percent of a disk in use at which Elasticsearch stops writes, moves shards away, and sends no new ones."""
-READING = ("read", "maintenance", "view_index_metadata")
-"""Index privileges that every reading command needs: searches refresh first."""
+READING = ("read",)
+"""Index privileges that every reading command needs."""
+SEARCHING = ("maintenance", "view_index_metadata")
+"""What those need that search, which refresh first, or look for lost indices."""
 SETTING_UP = ("create_index", "manage")
 CLUSTER = ("monitor", "read_pipeline", "manage_ingest_pipelines")
 
@@ -144,21 +147,26 @@ class Examination:
         """Ask which of the privileges that dca needs the caller has."""
         if not self._signed:
             return
-        aliases = self._indices.aliases
-        wanted = {name: ("index",) if name in KINDS and KINDS[name].mutable else ("create_doc",) for name in NAMES}
-        groups = [{"names": list(aliases.values()), "privileges": [*READING, *SETTING_UP]}]
-        groups += [{"names": [aliases[name]], "privileges": list(needed)} for name, needed in wanted.items()]
-        body = {"cluster": list(CLUSTER), "index": groups}
+        prefix = self._door.address.prefix
+        booking = {name: ("index",) if name in KINDS and KINDS[name].mutable else ("create_doc",) for name in NAMES}
+        wanted = {name: (*READING, *SEARCHING, *SETTING_UP, *booking[name]) for name in NAMES}
+        body = {"cluster": list(CLUSTER), "index": rights.asked(wanted, prefix)}
         answer = self._ask("/_security/user/_has_privileges", "ask for the privileges", "POST", body)
-        given: Mapping[str, Mapping[str, bool]] = answer["index"]
-        reading = _lacking(given, dict.fromkeys(aliases.values(), READING))
-        writing = _lacking(given, {aliases[name]: needed for name, needed in wanted.items()})
-        making = _lacking(given, dict.fromkeys(aliases.values(), SETTING_UP))
+        given = {name: answer["index"][self._indices.aliases[name]] for name in NAMES}
+
+        def lacking(needed: Callable[[str], Iterable[str]]) -> list[str]:
+            return [
+                f"{one} on {prefix}{name}" for name in NAMES for one in needed(name) if not rights.has(given[name], one)
+            ]
+
+        reading = lacking(lambda name: READING)
+        writing = [*lacking(lambda name: SEARCHING), *lacking(lambda name: booking[name])]
+        making = lacking(lambda name: SETTING_UP)
         making += [f"cluster {one}" for one in CLUSTER[2:] if not answer["cluster"].get(one)]
         if reading:
             yield Finding("privileges", FAILED, f"reading lacks {_some(reading)}", "give the caller a role with them")
         elif writing:
-            found = f"the caller may read and not change everything: {_some(writing)} is missing"
+            found = f"the caller may read and not do everything: {_some(writing)} is missing"
             yield Finding("privileges", NOTE, found, "right for auditors; who books needs a role with them")
         elif making:
             yield ok("privileges", f"the caller may read and change; dca setup would need {_some(making)}")
@@ -335,16 +343,6 @@ def _judged(name: str, wrong: list[str], good: str, advice: str) -> Finding:
 
 def _some(what: list[str]) -> str:
     return f"{what[0]} (and {len(what) - 1} more)" if len(what) > 1 else what[0]
-
-
-def _lacking(given: Mapping[str, Mapping[str, bool]], wanted: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Return the privileges that are wanted and not given, each with its index."""
-    return [
-        f"{privilege} on {alias}"
-        for alias, privileges in wanted.items()
-        for privilege in privileges
-        if not given.get(alias, {}).get(privilege)
-    ]
 
 
 def _heads(streams: int, unfinished: list[str]) -> Finding:

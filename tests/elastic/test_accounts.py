@@ -202,7 +202,10 @@ def test_a_key_ends_with_what_it_gave(guard: ElasticGuard, ann: str, as_user: As
         guard.enable(ann, enabled=True)
         asked = as_user(api_key=str(guard.make_key(ann, "night", 1)["encoded"]))
         assert guard.put_role(OPERATOR) == guard.put_account(ann, ["operator", VIEWING], None) == []
+        if change is changes[0]:
+            assert guard.put_role(OPERATOR._replace(commands=(*OPERATOR.commands, "tenant payment", "log list"))) == []
         assert not asked.lack("transaction charge", [EVERYWHERE])
+        assert asked.lack("log list", [EVERYWHERE])
         assert change() == [f"ended the API key 'night' of {ann}, which would have kept what was taken away"]
         with pytest.raises(UnreachableError, match="the API key, which was ended"):
             asked.caller()
