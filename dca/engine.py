@@ -129,7 +129,8 @@ class Session:
         """Whether an entry of the command keeps its key, so that no further one has to."""
         self.secret = surroundings.secret
         self._actor = ""
-        self._powers: tuple[Power, ...] | None = None
+        self._held: tuple[Book, tuple[Power, ...]] | None = None
+        """What the caller may do, by the book that said it."""
         self._admitted: set[str] = set()
         """The scopes on which the command was found to be permitted."""
 
@@ -142,23 +143,25 @@ class Session:
     # -- permission ----------------------------------------------------------------------------------------------
 
     def powers(self, book: Book) -> "tuple[Power, ...]":
-        """Return what the caller may do, by the records of the books."""
-        if self._powers is None:
-            self._powers = access.powers(book, self.actor)
-        return self._powers
+        """Return what the caller may do, by the records of the books as this very book sees them."""
+        if self._held is None or self._held[0] is not book:
+            self._held = book, access.powers(book, self.actor)
+            self._admitted.clear()
+        return self._held[1]
 
     def admit(self, book: Book, values: Mapping[str, Any]) -> None:
         """Refuse the command where its caller may not run it with these values; DeniedError says what is missing."""
         if self.command.is_open:
             return
+        guard = self.store.guard()
+        held = self.powers(book) if guard is None else ()
         for scope in access.scopes(self.command, values):
             if scope in self._admitted:
                 continue
-            guard = self.store.guard()
             if guard is not None:
                 access.check_by_guard(guard, self.command, scope, access.routed(book))
             else:
-                access.check_by_books(book, self.actor, self.command, scope, self.powers(book))
+                access.check_by_books(book, self.actor, self.command, scope, held)
             self._admitted.add(scope)
 
     def admit_first(self, values: Mapping[str, Any], *, beside: bool) -> None:
