@@ -214,7 +214,9 @@ def role_body(role: Guarded, application: str, prefix: str, rows: Rows) -> dict[
     if is_direct and not is_root:
         commands = [words for words in commands if not is_for_root(words, rows[words])]
     body: dict[str, Any] = {
-        "applications": _applications(commands, role.scope, application, rows, prefix),
+        "applications": _of_root(application, prefix)
+        if is_root
+        else _applications(commands, role.scope, application, rows),
         "metadata": {
             "dca": {
                 "role": role.name,
@@ -236,12 +238,13 @@ def role_body(role: Guarded, application: str, prefix: str, rows: Rows) -> dict[
     return {"description": _description(role), **body}
 
 
-def _applications(commands: list[str], scope: str, application: str, rows: Rows, prefix: str) -> list[dict[str, Any]]:
-    if (
-        len(commands) == len(rows) and not scope
-    ):  # root has them before anybody registered them, and on the books of a bench
-        names = (application, f"{application_of(f'{prefix}{BENCH}')}*")
-        return [{"application": name, "privileges": [EVERYTHING], "resources": [EVERYWHERE]} for name in names]
+def _of_root(application: str, prefix: str) -> list[dict[str, Any]]:
+    """Return the privileges of root: everything, before anybody registered it, and on the books of a bench."""
+    names = (application, f"{application_of(f'{prefix}{BENCH}')}*")
+    return [{"application": name, "privileges": [EVERYTHING], "resources": [EVERYWHERE]} for name in names]
+
+
+def _applications(commands: list[str], scope: str, application: str, rows: Rows) -> list[dict[str, Any]]:
     permitted: dict[str, list[str]] = defaultdict(list)
     for words in commands:
         permitted[EVERYWHERE if rows[words].everywhere or not scope else scope].append(privilege_of(words))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 VERSION_MIN = (8, 19)
 SETTING_UP, WIPING, ASKING = "set up the books", "destroy the books", "ask who is asking"
 NO_PIPELINE = "_none"
+FIELDS_MAX = "index.mapping.total_fields.limit"
 IF_THERE = "?ignore_unavailable=true"
 ALREADY_THERE = "resource_already_exists_exception"
 SECURITY_OFF = frozenset((400, MISSING, 405))
@@ -255,12 +256,16 @@ class Indices:
         return [f"created the index {index} with the alias {alias}"]
 
     def _mend(self, name: str, there: Mapping[str, Any], pipeline: Mapping[str, str]) -> list[str]:
-        """Give an index of ours the alias or the pipeline that it lacks."""
+        """Give an index of ours the alias, the limit or the pipeline that it lacks."""
         index, alias = self.names[name], self.aliases[name]
         done = []
         if alias not in there["aliases"]:
             self._ask("PUT", f"/{index}/_alias/{alias}")
             done.append(f"gave the index {index} its alias {alias} back")
+        limit = load(name)["settings"]["index"]["mapping"]["total_fields"]["limit"]
+        if there["settings"].get(FIELDS_MAX) != str(limit):
+            self._ask("PUT", f"/{index}/_settings", {FIELDS_MAX: limit})
+            done.append(f"nobody adds fields to the index {index} from now on")
         if pipeline and there["settings"].get("index.final_pipeline", NO_PIPELINE) == NO_PIPELINE:
             self._ask("PUT", f"/{index}/_settings", {"index": pipeline})
             done.append(f"log entries in {index} are stamped with their authors from now on")

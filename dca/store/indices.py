@@ -45,27 +45,35 @@ _LOG: dict[str, Any] = {
 }
 
 _SETTINGS: dict[str, Any] = {
-    "index": {
-        "number_of_shards": 1,
-        "auto_expand_replicas": "0-1",
-        "translog": {"durability": "request"},
-        "mapping": {"coerce": False},
-        "default_pipeline": "_none",
-        "final_pipeline": "_none",
-    }
+    "number_of_shards": 1,
+    "auto_expand_replicas": "0-1",
+    "translog": {"durability": "request"},
+    "mapping": {"coerce": False},
+    "default_pipeline": "_none",
+    "final_pipeline": "_none",
 }
 
 
 def index_settings(name: str) -> dict[str, Any]:
-    """Return settings and mappings of the index for a kind of record, or for the log."""
+    """Return settings and mappings of the index for a kind of record, or for the log.
+
+    As many fields as there are is the limit: Elasticsearch lets whoever may create a document add fields to the mapping, and
+    one that is made up for searches could take the place of another.
+    """
+    properties = _LOG if name == LOG else _properties(name)
+    mapping = {**_SETTINGS["mapping"], "total_fields": {"limit": _count(properties)}}
     return {
-        "settings": _SETTINGS,
+        "settings": {"index": {**_SETTINGS, "mapping": mapping}},
         "mappings": {
             "dynamic": "strict",
             "_meta": {"dca": {"kind": name, "schema": VERSION}},
-            "properties": _LOG if name == LOG else _properties(name),
+            "properties": properties,
         },
     }
+
+
+def _count(properties: dict[str, Any]) -> int:
+    return sum(1 + _count(field.get("properties", {})) for field in properties.values())
 
 
 def _properties(name: str) -> dict[str, Any]:

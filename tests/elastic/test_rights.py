@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dca.store import elastic_rights as rights
-from dca.store.guard import Row
+from dca.store.guard import DIRECT, SERVICE, Row
 from tests.elastic.guarded import ROOT, ROWS
 
 REWRITING = {"manage", "delete", "delete_index", "write", "all", "create"}
@@ -47,3 +47,24 @@ def test_what_reads_the_books_may_read_all_kinds() -> None:
         wanted = rights.needs(command, row).indices
         reading = {kind for kind, privileges in wanted.items() if "read" in privileges}
         assert reading >= {*rights.ALL} if row.reads or row.writes else not reading, command
+
+
+def test_rights_on_an_alias_are_rights_on_its_index() -> None:
+    """Else a request is refused in its middle when anybody's role changes just then."""
+    body = rights.role_body(ROOT._replace(name="administrator", level=99), "dca", "site-", ROWS)
+    for group in body["indices"]:
+        names = {*group["names"]}
+        assert {f"{name.removesuffix('-v1')}-v1" for name in names} <= names
+        assert all(name.startswith("site-") for name in names)
+
+
+def test_only_root_has_what_nobody_registered_yet() -> None:
+    """All others have the commands that they are given, one by one, whatever their form."""
+    for role in (ROOT, ROOT._replace(form=SERVICE)):
+        body = rights.role_body(role, "dca-site-", "site-", ROWS)
+        assert [one["application"] for one in body["applications"]] == ["dca-site-", "dca-site-bench-*"]
+        assert all(one["privileges"] == ["*"] for one in body["applications"])
+        assert ("indices" in body) is (role.form == DIRECT)
+    for form in (DIRECT, SERVICE):
+        body = rights.role_body(ROOT._replace(level=99, form=form), "dca-site-", "site-", ROWS)
+        assert all("*" not in one["privileges"] and one["application"] == "dca-site-" for one in body["applications"])

@@ -114,6 +114,16 @@ def test_setup_goes_on_where_it_was_stopped(clean_server: BookServer, store: Ela
     store.write(deeds.add_tenant("acme"))
 
 
+def test_older_indices_are_closed_for_further_fields(clean_server: BookServer, store: ElasticStore) -> None:
+    """Whoever may create a document there could add some."""
+    store.setup()
+    index = clean_server.index(TENANT)
+    clean_server.must("PUT", f"/{index}/_settings", {"index.mapping.total_fields.limit": None})
+    assert store.setup() == [f"nobody adds fields to the index {index} from now on"]
+    said = clean_server.send("PUT", f"/{index}/_mapping", {"runtime": {"balance": {"type": "long"}}})
+    assert (said.status, "Limit of total fields" in str(said.body)) == (400, True)
+
+
 def test_two_may_set_up_at_once(clean_server: BookServer, store: ElasticStore) -> None:
     """Together they make everything, each thing once."""
     with clean_server.store() as other, ThreadPoolExecutor(2) as people:
@@ -171,6 +181,8 @@ def test_an_index_of_others_with_the_name_of_an_index(clean_server: BookServer, 
 def test_another_mapping(clean_server: BookServer, store: ElasticStore) -> None:
     """The sentence names index and field."""
     store.setup()
+    wider = {"index.mapping.total_fields.limit": 100}
+    clean_server.must("PUT", f"/{clean_server.index('project')}/_settings", wider)
     extra = {"properties": {"colour": {"type": "keyword"}}}
     clean_server.must("PUT", f"/{clean_server.index('project')}/_mapping", extra)
     refused(clean_server, store, clean_server.index("project"), "colour differs", error=DamagedError)
