@@ -12,7 +12,7 @@ from dca.commands.table import COMMANDS
 from dca.core.clock import iso
 from dca.core.errors import DeniedError, RefusedError, UsageError
 from dca.core.model import ACTIVE, DISABLED, REMOVED
-from dca.core.permissions import SITE, covers, split_grant
+from dca.core.permissions import SITE, split_grant
 from dca.store.schema import LOGIN
 
 if TYPE_CHECKING:
@@ -204,19 +204,11 @@ def listed(session: Session) -> dict[str, Any]:
 
 def _within(session: Session, book: Book) -> list[roster.Holder]:
     """Return the logins that have a role on a scope which the caller's holds."""
-    words = session.command.words
-    scopes = [one.scope for one in session.powers(book) if words in one.commands]
-    all_of_them = roster.BookRoster(session, book).holders()
-    if SITE in scopes:
-        return all_of_them
-    route = access.routed(book)
+    is_seen = roster.seen(session, book)
     return [
         holder
-        for holder in all_of_them
-        if any(
-            scope and any(covers(own, access.places(scope, route)) for own in scopes)
-            for _, scope in map(split_grant, holder.grants)
-        )
+        for holder in roster.BookRoster(session, book).holders()
+        if any(is_seen(scope) for _, scope in map(split_grant, holder.grants)) or is_seen(SITE)
     ]
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def listed(session: Session) -> dict[str, Any]:
-    """Show all roles: level, scope, form and commands of each, and which logins have it.
+    """Show all roles: level, scope, form and commands of each, and which logins have it, as far as your scope holds them.
 
     Roles that every site has are there from the start; on Elasticsearch `installed` tells whether they are there already.
     """
@@ -40,44 +40,48 @@ def listed(session: Session) -> dict[str, Any]:
 
 
 def show(session: Session, role: Name) -> dict[str, Any]:
-    """Show a role: its level, its commands, the logins that have it and where."""
+    """Show a role: its level, its commands, the logins that have it and where, as far as your scope holds them."""
 
-    def one(_: Book, roles: Roster) -> dict[str, Any]:
-        return _figure(needed_role(roles, role), roles)
+    def one(_: Book, roles: Roster, is_seen: Callable[[str], bool]) -> dict[str, Any]:
+        return _figure(needed_role(roles, role), roles, is_seen)
 
     return {"role": _with_roster(session, one)}
 
 
-def _with_roster(session: Session, question: Callable[[Book, Roster], Any]) -> Any:
+def _with_roster(session: Session, question: Callable[[Book, Roster, Callable[[str], bool]], Any]) -> Any:
     guard = session.store.guard()
     if guard is None:
-        return session.ask(lambda book: question(book, roster.BookRoster(session, book)))
+        return session.ask(lambda book: question(book, roster.BookRoster(session, book), roster.seen(session, book)))
     roster.check_on(guard, session)
-    return session.ask(lambda book: question(book, roster.GuardRoster(guard)))
+    return session.ask(lambda book: question(book, roster.GuardRoster(guard), _anything))
 
 
-def _all(_: Book, roles: Roster) -> list[dict[str, Any]]:
+def _anything(scope: str) -> bool:
+    """See every grant: whoever may list the roles of Elasticsearch may read its users there."""
+    del scope
+    return True
+
+
+def _all(_: Book, roles: Roster, is_seen: Callable[[str], bool]) -> list[dict[str, Any]]:
     there = roles.roles()
     names = {folded(one.name) for one in there}
     missing = [access.template(one.name) for one in TEMPLATES if one.name not in names]
-    found = [{**_figure(one, roles), "installed": True} for one in there]
-    found += [{**_figure(one, roles), "installed": False} for one in missing if one is not None]
+    found = [{**_figure(one, roles, is_seen), "installed": True} for one in there]
+    found += [{**_figure(one, roles, is_seen), "installed": False} for one in missing if one is not None]
     return sorted(found, key=lambda one: (-one["level"], one["name"], one["scope"]))
 
 
-def _figure(role: Definition, roles: Roster) -> dict[str, Any]:
+def _figure(role: Definition, roles: Roster, is_seen: Callable[[str], bool]) -> dict[str, Any]:
     by_scope = isinstance(roles, roster.GuardRoster)  # Elasticsearch has a role of its own for each scope
     return {
-        "name": role.name,
-        "level": role.level,
-        "scope": role.scope or "",
-        "form": role.form,
-        "commands": list(role.commands),
+        **_bare(role),
         "logins": [
             {"login": holder.login, "on": scope}
             for holder in roles.holders()
             for name, scope in map(split_grant, holder.grants)
-            if name == folded(role.name) and (scope == role.scope or (not role.scope and not by_scope))
+            if name == folded(role.name)
+            and (scope == role.scope or (not role.scope and not by_scope))
+            and is_seen(role.scope or scope)
         ],
     }
 

@@ -24,6 +24,7 @@ from dca.core.permissions import (
     check_gives,
     check_keeps_root,
     check_role_name,
+    covers,
     grant_text,
     power,
     split_grant,
@@ -242,6 +243,14 @@ def scope_of(book: Book, tenant: str | None, project: str | None) -> str:
     if project is not None:
         return PROJECT_SCOPE + book.accounts(project).project.id
     return TENANT_SCOPE + book.tenant(tenant).id if tenant is not None else SITE
+
+
+def seen(session: Session, book: Book) -> Callable[[str], bool]:
+    """Return what tells whether the scope of a grant lies in one on which the caller may run the command."""
+    words = session.command.words
+    own = [one.scope for one in session.powers(book) if words in one.commands]
+    route = access.routed(book)
+    return lambda scope: SITE in own or (bool(scope) and any(covers(one, access.places(scope, route)) for one in own))
 
 
 def needed_role(roster: Roster, name: str) -> Definition:

@@ -1,1 +1,1 @@
-"""Who may run which command, on both stores, with real users."""
+"""Who may run what: every role with every command on what is theirs, what is another's and the whole site."""

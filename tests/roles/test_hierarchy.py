@@ -1,0 +1,261 @@
+"""Who may give, change and take roles and logins, by the real commands on SQLite."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from threading import Barrier, Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dca.commands.table import BY_WORDS
+from dca.lines import run_lines
+from dca.store.sqlite import SqliteStore
+from tests.cli.shell import Shell, dump, scratch
+from tests.roles.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT, ADMINISTRATOR, CHIEF = "the.root", "adam", "tina"
+"""Chief is the tenant-administrator of acme."""
+VIEWER = {"--role": "viewer", "--login": "vera"}
+
+
+def opened(folder: Path) -> Site:
+    """Return the site whose books lie in a folder."""
+    file = folder / "books.db"
+    return Site(folder, lambda login: SqliteStore(file, actor=login or ROOT), lambda: dump(file))
+
+
+@pytest.fixture(scope="module")
+def first() -> Iterator[Path]:
+    """Return a folder with books that have a root, an administrator, and an administrator of a tenant."""
+    with scratch() as folder:
+        site = opened(folder)
+        site.begin()
+        for role, login, place in (
+            ("root", ROOT, {}),
+            ("administrator", ADMINISTRATOR, {}),
+            ("tenant-administrator", CHIEF, {"--tenant": "acme"}),
+            ("operator", "hook", {"--tenant": "acme"}),
+        ):
+            site.must("role grant", {"--role": role, "--login": login, **place})
+        site.close()
+        yield folder
+
+
+@pytest.fixture
+def site(first: Path) -> Iterator[Site]:
+    """Return such a site, which the test may change."""
+    with tempfile.TemporaryDirectory(dir=first.parent, prefix="dca-test-") as name:
+        shutil.copy(first / "books.db", name)
+        site = opened(Path(name))
+        yield site
+        site.close()
+
+
+def refused(site: Site, login: str, words: str, options: dict[str, Any], code: str = "not_permitted") -> str:
+    """Check that a command is refused and changes nothing; return what is said."""
+    before = site.state()
+    outcome = site.run(login, words, options)
+    assert outcome.code == code, (login, words, options, outcome)
+    assert site.state() == before
+    return outcome.sentence
+
+
+def test_a_tenant_administrator_rules_the_tenant(site: Site) -> None:
+    """Gives what is below on its tenant and projects, and takes it back."""
+    site.must("role grant", {**VIEWER, "--tenant": "acme"}, CHIEF)
+    site.must("role grant", {**VIEWER, "--role": "project-manager", "--project": "rockets"}, CHIEF)
+    assert site.run("vera", "list", {"--tenant": "acme"}).code == ""
+    site.must("role revoke", {**VIEWER, "--tenant": "acme"}, CHIEF)
+    assert site.run("vera", "list", {"--tenant": "acme"}).code == "not_permitted"
+    assert site.run("vera", "list", {"--project": "rockets"}).code == ""
+    site.must("login disable", {"--login": "vera"}, CHIEF)
+    assert site.run("vera", "list", {"--project": "rockets"}).code == "not_permitted"
+
+
+@pytest.mark.parametrize(
+    ("login", "words", "options"),
+    [
+        (CHIEF, "role grant", {**VIEWER, "--tenant": "blue"}),
+        (CHIEF, "role grant", {**VIEWER, "--project": "boats"}),
+        (CHIEF, "role grant", VIEWER),
+        (CHIEF, "role grant", {"--role": "tenant-administrator", "--login": "vera", "--tenant": "acme"}),
+        (CHIEF, "role grant", {"--role": "tenant-administrator", "--login": CHIEF, "--tenant": "blue"}),
+        (CHIEF, "role grant", {"--role": "administrator", "--login": CHIEF, "--tenant": "acme"}),
+        (CHIEF, "role grant", {"--role": "operator", "--login": "vera", "--tenant": "acme"}),
+        (CHIEF, "role revoke", {"--role": "administrator", "--login": ADMINISTRATOR}),
+        (CHIEF, "role create", {"--role": "mine", "--commands": "list"}),
+        (CHIEF, "role create", {"--role": "mine", "--commands": "list", "--tenant": "blue"}),
+        (CHIEF, "role create", {"--role": "mine", "--commands": "tenant payment", "--tenant": "acme"}),
+        (CHIEF, "role create", {"--role": "mine", "--commands": "list", "--tenant": "acme", "--level": "60"}),
+        (CHIEF, "role create", {"--role": "mine", "--like": "root", "--tenant": "acme"}),
+        (CHIEF, "login disable", {"--login": ADMINISTRATOR}),
+        (CHIEF, "login delete", {"--login": ROOT}),
+        (CHIEF, "login disable", {"--login": CHIEF}),
+        (ADMINISTRATOR, "role grant", {"--role": "root", "--login": ADMINISTRATOR}),
+        (ADMINISTRATOR, "role grant", {"--role": "root", "--login": ADMINISTRATOR, "--tenant": "acme"}),
+        (ADMINISTRATOR, "role grant", {"--role": "administrator", "--login": "vera"}),
+        (ADMINISTRATOR, "role revoke", {"--role": "root", "--login": ROOT}),
+        (ADMINISTRATOR, "role create", {"--role": "mine", "--commands": "restore", "--level": "1"}),
+        (ADMINISTRATOR, "login disable", {"--login": ROOT}),
+        (ADMINISTRATOR, "login delete", {"--login": ROOT}),
+        ("hook", "role grant", {"--role": "operator", "--login": "vera", "--tenant": "acme"}),
+        ("nobody.known", "role grant", {"--role": "root", "--login": "nobody.known"}),
+    ],
+)  # fmt: skip
+def test_what_is_not_below_stays(site: Site, login: str, words: str, options: dict[str, Any]) -> None:
+    """Nobody gives, changes or takes what is beyond their scope, at or above their level, or more than they have."""
+    refused(site, login, words, options)
+
+
+def test_the_last_root_stays(site: Site) -> None:
+    """Neither taken, nor disabled, nor deleted, by itself; a second root may go."""
+    for words, options in (
+        ("role revoke", {"--role": "root", "--login": ROOT}),
+        ("login disable", {"--login": ROOT}),
+        ("login delete", {"--login": ROOT}),
+    ):
+        assert "without a root" in refused(site, ROOT, words, options, "refused")
+    site.must("role grant", {"--role": "root", "--login": "rita"})
+    site.must("login disable", {"--login": ROOT}, "rita")
+    assert "without a root" in refused(site, "rita", "role revoke", {"--role": "root", "--login": "rita"}, "refused")
+    refused(site, ROOT, "list", {})
+
+
+def test_a_disabled_login_does_nothing(site: Site) -> None:
+    """Until it is enabled again, with the roles that it had; also where everybody else may."""
+    site.must("role grant", {"--role": "viewer", "--login": "*"})
+    site.must("login disable", {"--login": ADMINISTRATOR})
+    refused(site, ADMINISTRATOR, "list", {})
+    refused(site, ADMINISTRATOR, "rate get", {})
+    refused(site, CHIEF, "login add", {"--login": ADMINISTRATOR})
+    assert "is disabled" in refused(site, ROOT, "role grant", {"--role": "viewer", "--login": ADMINISTRATOR}, "refused")
+    site.must("login add", {"--login": ADMINISTRATOR})
+    assert site.run(ADMINISTRATOR, "tenant add", {"--tenant": "coal"}).code == ""
+
+
+def test_everybody(site: Site) -> None:
+    """The login * is who has no record; nobody but whoever is above may grant it, and root never."""
+    refused(site, "anna", "list", {})
+    refused(site, CHIEF, "role grant", {"--role": "viewer", "--login": "*"})
+    site.must("role grant", {"--role": "viewer", "--login": "*", "--tenant": "acme"}, CHIEF)
+    assert site.run("anna", "list", {"--tenant": "acme"}).code == ""
+    refused(site, "anna", "list", {"--tenant": "blue"})
+    refused(site, ROOT, "role grant", {"--role": "root", "--login": "*"}, "refused")
+
+
+def test_a_role_that_is_gone_permits_nothing(site: Site) -> None:
+    """It cannot be deleted while somebody has it; one whose record goes all the same gives its login nothing."""
+    site.must("role create", {"--role": "night", "--commands": "list,rate get"})
+    site.must("role grant", {"--role": "night", "--login": "nora"})
+    assert site.run("nora", "list", {}).code == ""
+    assert "revoke it first" in refused(site, ROOT, "role delete", {"--role": "night"}, "refused")
+    site.must("login disable", {"--login": "nora"})
+    assert "revoke it first" in refused(site, ROOT, "role delete", {"--role": "night"}, "refused")
+    site.must("login delete", {"--login": "nora"})
+    site.must("role delete", {"--role": "night"})
+    refused(site, "nora", "list", {})
+    site.must("role create", {"--role": "night", "--commands": "list"})
+    refused(site, "nora", "list", {})
+
+
+def test_a_role_that_changes_counts_at_once(site: Site) -> None:
+    """For those who have it, from the next command on."""
+    site.must("role create", {"--role": "night", "--commands": "list"})
+    site.must("role grant", {"--role": "night", "--login": "nora"})
+    refused(site, "nora", "rate get", {})
+    site.must("role modify", {"--role": "night", "--commands": "rate get"})
+    assert site.run("nora", "rate get", {}).code == ""
+    refused(site, "nora", "list", {})
+
+
+def test_many_grant_at_once(site: Site) -> None:
+    """Two who grant to the same login at once both succeed, and so do two who take different roots, but for the last."""
+    places = [{"--tenant": "acme"}, {"--tenant": "blue"}, {"--project": "rockets"}, {"--project": "boats"}]
+    both: list[dict[str, Any]] = [
+        {"--role": role, "--login": "vera", **place} for role in ("viewer", "auditor") for place in places
+    ]
+    outcomes = _at_once(site, [("role grant", options) for options in both])
+    assert outcomes == [""] * len(both)
+    assert len(site.must("whoami", {}, "vera")["roles"]) == len(both)
+    site.must("role grant", {"--role": "root", "--login": "rita"})
+    outcomes = _at_once(site, [("role revoke", {"--role": "root", "--login": login}) for login in ("rita", ROOT)])
+    assert sorted(outcomes) in (["", "refused"], ["", "not_permitted"])
+
+
+def _at_once(site: Site, commands: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    """Run commands of root at once, each with books of its own; return their codes."""
+    codes = [""] * len(commands)
+    barrier = Barrier(len(commands))
+
+    def work(number: int, words: str, options: dict[str, Any]) -> None:
+        own = opened(site.folder)
+        own.draws = iter([f"draw.{number}"])  # type: ignore[assignment]
+        barrier.wait()
+        codes[number] = own.run("", words, options).code
+        own.close()
+
+    threads = [Thread(target=work, args=(number, *command)) for number, command in enumerate(commands)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return codes
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_each_line_is_permitted_by_itself(site: Site, tmp_path: Path, *, dry_run: bool) -> None:
+    """Of a file of charges those on projects of others are refused, each on its line, and the rest is charged."""
+    lines = [
+        {"project": project, "user": "ann", "jobtime": 60, "cores": 1, **({"key": f"k{number}"} if number % 2 else {})}
+        for number, project in enumerate(["rockets", "boats", "rockets", "nowhere", "boats", "rockets"])
+    ]
+    file = tmp_path / "charges"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    written: list[str] = []
+    blue = site.must("list", {"--tenant": "blue"})
+    done = run_lines(site.around("hook"), BY_WORDS["transaction charge"], str(file), written.append, dry_run=dry_run)
+    answers = [json.loads(line) for text in written for line in text.splitlines()]
+    assert not done
+    assert [answer.get("code", "") for answer in answers] == [
+        "",
+        "not_permitted",
+        "",
+        "not_permitted",
+        "not_permitted",
+        "",
+    ]
+    assert "hook is not permitted to run dca transaction charge on project boats" in answers[1]["error"]
+    assert site.must("list", {"--tenant": "blue"}) == blue
+    charged = site.must("transaction list", {"--project": "rockets"})["transactions"]
+    assert len(charged) == (1 if dry_run else 4)
+
+
+def test_from_the_command_line(tmp_path: Path) -> None:
+    """What is not permitted has exit status 4 and one sentence, in a process of its own as another login too."""
+    shell = Shell(tmp_path)
+    shell.ok("tenant", "add", "--tenant=acme")
+    shell.ok("role", "grant", "--role=root", "--login=somebody.else")
+    before = shell.state()
+    for words in (
+        ["tenant", "add", "--tenant=blue"],
+        ["list"],
+        ["log", "verify"],
+        ["role", "grant", "--role=root", f"--login={shell.actor}"],
+        ["setup", "--wipe", "-y"],
+        ["backup", "kept.backup"],
+    ):
+        result = shell.run(*words)
+        assert result.status == 4, (words, result)
+        assert result.answer["code"] == "not_permitted"
+        assert result.answer["error"].startswith(f"{shell.actor} is not permitted to run dca {words[0]}")
+    assert shell.process("tenant", "add", "--tenant=blue").status == 4
+    assert shell.state() == before
+    assert not (tmp_path / "kept.backup").exists()
+    assert shell.ok("whoami")["may"] == []
