@@ -208,7 +208,7 @@ def delete(session: Session, role: Name) -> dict[str, Any]:
     """Delete a role that nobody has; those that every site has stay."""
 
     def plan(book: Book, roles: Roster) -> Plan:
-        record: Role | None = book.get(ROLE, folded(role))
+        record: Role | None = book.get(ROLE, folded(check_role_name(role)))
         if record is not None and record.pending == session.command.words and roles.role(role) is None:
             there = access.definition(record)  # Elasticsearch has done it, and its answer was lost
         else:

@@ -43,9 +43,28 @@ def model() -> Iterator[Model]:
         yield Model(place, places)
 
 
-@pytest.fixture
-def books(model: Model, folder: Path) -> Shell:
-    """Return a shell with the books that the calls are for."""
+@pytest.fixture(scope="session")
+def open_model() -> Iterator[Model]:
+    """Make the same books without a root, once."""
+    with scratch() as place:
+        places = calls.make(Shell(place), closed=False)
+        yield Model(place, places)
+
+
+def copied(model: Model, folder: Path) -> Shell:
+    """Return a shell with a copy of books."""
     shutil.copytree(model.folder, folder, dirs_exist_ok=True)
     (folder / ".dca" / "config").unlink()  # it names the first of all these books
     return Shell(folder)
+
+
+@pytest.fixture
+def books(model: Model, folder: Path) -> Shell:
+    """Return a shell with the books that the calls are for."""
+    return copied(model, folder)
+
+
+@pytest.fixture
+def open_books(open_model: Model, folder: Path) -> Shell:
+    """Return a shell with the same books as long as they are open to whoever may open their file."""
+    return copied(open_model, folder)

@@ -11,10 +11,11 @@ import pytest
 
 from dca.config import SETTINGS
 from tests.cli import checks
-from tests.cli.shell import as_somebody, room
+from tests.cli.shell import Shell, as_somebody, room
 
 if TYPE_CHECKING:
-    from tests.cli.shell import Result, Shell
+    from tests.cli.shell import Result
+    from tests.elasticsearch_server.server import Server
 
 
 def with_config(shell: Shell, text: str | bytes, *words: str, mode: int = 0o600, store: str = "") -> Result:
@@ -254,9 +255,19 @@ def test_config_show_says_which_store_is_in_use(shell: Shell) -> None:
     assert (settings["store"], settings["hosts"]) == ("", "http://es1:9200")
 
 
-def test_setup_says_that_it_keeps_no_password(shell: Shell) -> None:
+def test_setup_says_that_it_keeps_no_password(folder: Path, elasticsearch: Server, prefix: str) -> None:
     """The config it writes lacks the one that DCA_STORE has."""
+    result = Shell(folder, f"{elasticsearch.url}/{prefix}").run("setup")
+    assert result.status == 0, result
+    assert "the password in DCA_STORE was not written into" in result.err
+    assert elasticsearch.password not in result.err + result.out + (folder / ".dca" / "config").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_setup_of_a_store_that_is_not_there_writes_no_config(shell: Shell) -> None:
+    """Nothing is written where nobody can be asked whether the caller may."""
     result = shell.run("setup", "--wait=0", environment={"DCA_STORE": "http://me:geheim@127.0.0.1:1/p-"})
     assert result.status == 3
-    assert "the password in DCA_STORE was not written into" in result.err
     assert "geheim" not in result.err + result.out
+    assert not (shell.folder / ".dca" / "config").exists()

@@ -206,11 +206,11 @@ def test_modes(books: Shell) -> None:
         assert "geheim" not in result.out
 
 
-def test_reader(books: Shell) -> None:
+def test_reader(open_books: Shell) -> None:
     """Who may only read is told what writing takes."""
-    books.folder.chmod(0o777)
-    books.file.chmod(0o644)
-    result = as_somebody(books, "doctor")
+    open_books.folder.chmod(0o777)
+    open_books.file.chmod(0o644)
+    result = as_somebody(open_books, "doctor")
     line = findings(checks.success(result))["rights"]
     assert (line["state"], "not change" in line["found"]) == ("note", True)
 

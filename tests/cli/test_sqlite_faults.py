@@ -276,25 +276,25 @@ def test_full_disk_at_the_beginning(shell: Shell) -> None:
     checks.success(result)
 
 
-def test_read_only_for_others(books: Shell) -> None:
+def test_read_only_for_others(open_books: Shell) -> None:
     """Who may read the file, and not write it, can read the books, change nothing, and is told so."""
-    tool(books, "PRAGMA wal_checkpoint(TRUNCATE)")
-    before = books.state()
-    books.folder.chmod(0o555)
-    for path in books.folder.iterdir():
+    tool(open_books, "PRAGMA wal_checkpoint(TRUNCATE)")
+    before = open_books.state()
+    open_books.folder.chmod(0o555)
+    for path in open_books.folder.iterdir():
         if path.is_file():
             path.chmod(0o444)
     try:
         for words in CHANGING:
-            answer = checks.failure(as_somebody(books, *words), 3)
-            assert str(books.file) in answer["error"]
-        checks.success(as_somebody(books, *READING[0]))
+            answer = checks.failure(as_somebody(open_books, *words), 3)
+            assert str(open_books.file) in answer["error"]
+        checks.success(as_somebody(open_books, *READING[0]))
     finally:
-        books.folder.chmod(0o755)
-        for path in books.folder.iterdir():
+        open_books.folder.chmod(0o755)
+        for path in open_books.folder.iterdir():
             if path.is_file():
                 path.chmod(0o644)
-    assert books.state() == before
+    assert open_books.state() == before
 
 
 def test_private_file(books: Shell) -> None:
