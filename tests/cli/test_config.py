@@ -260,9 +260,8 @@ def test_setup_says_that_it_keeps_no_password(folder: Path, elasticsearch: Serve
     result = Shell(folder, f"{elasticsearch.url}/{prefix}").run("setup")
     assert result.status == 0, result
     assert "the password in DCA_STORE was not written into" in result.err
-    assert elasticsearch.password not in result.err + result.out + (folder / ".dca" / "config").read_text(
-        encoding="utf-8"
-    )
+    written = (folder / ".dca" / "config").read_text(encoding="utf-8")
+    assert f":{elasticsearch.password}@" not in result.err + result.out + written
 
 
 def test_setup_of_a_store_that_is_not_there_writes_no_config(shell: Shell) -> None:
