@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dca.commands.table import ANYWHERE, BY_PROJECT, BY_TENANT, BY_WORDS, COMMANDS, GLOBAL, MOVE, Command
 from dca.core.errors import DeniedError
-from dca.core.model import ACTIVE, EVERYBODY, REMOVED
+from dca.core.model import ACTIVE, DISABLED, EVERYBODY
 from dca.core.names import folded, shown
 from dca.core.permissions import (
     BY_NAME,
@@ -145,14 +145,16 @@ def is_open(book: Book) -> bool:
 
 
 def powers(book: Book, login: str) -> tuple[Power, ...]:
-    """Return what a login may do, by the records of the books."""
+    """Return what a login may do, by the records of the books: its own grants and everybody's; a disabled one nothing."""
     own: Login | None
     rest: Login | None
     own, rest = book.reader.get(LOGIN, [login, EVERYBODY])
     if rest is None:
         return all_powers()
-    record = rest if own is None or own.state == REMOVED else own
-    return powers_of(book, record.grants.split(",")) if record.state == ACTIVE else ()
+    if own is not None and own.state == DISABLED:
+        return ()
+    active = [record for record in (own, rest) if record is not None and record.state == ACTIVE]
+    return powers_of(book, dict.fromkeys(grant for record in active for grant in record.grants.split(",")))
 
 
 def powers_of(book: Book, grants: Iterable[str]) -> tuple[Power, ...]:

@@ -11,7 +11,7 @@ from dca.commands.roster import Plan, Roster, change, needed_holder
 from dca.commands.table import COMMANDS
 from dca.core.clock import iso
 from dca.core.errors import DeniedError, RefusedError, UsageError
-from dca.core.model import ACTIVE, DISABLED, REMOVED
+from dca.core.model import ACTIVE, DISABLED, EVERYBODY, REMOVED
 from dca.core.permissions import SITE, split_grant
 from dca.store.schema import LOGIN
 
@@ -112,6 +112,9 @@ def _end(session: Session, login: str, state: str) -> dict[str, Any]:
         holder = roles.holder(login) if goes_on else needed_holder(roles, login)
         holder = holder or roster.Holder(login, (), state)
         roster.check_stands_above(book, roles, words, holder)
+        everybody = roles.holder(EVERYBODY) if state == DISABLED and session.store.guard() is None else None
+        if everybody is not None:  # whose roles a disabled login loses too
+            roster.check_stands_above(book, roles, words, everybody)
         roster.check_leaves_root(roles, words, holder)
         if state == REMOVED and not holder.is_ours:
             raise RefusedError(f"login {login} was not made by dca; take its roles with dca role revoke.")

@@ -247,7 +247,7 @@ def grant(
     """Give a login a role, on the whole site, a tenant or a project.
 
     On SQLite a login is one of the operating system; the first grant must be root, and closes the books to all others;
-    the login * then stands for everybody who has no grant of their own. On Elasticsearch the login must be there.
+    the login * then stands for everybody, beside what they have of their own. On Elasticsearch the login must be there.
     """
     roster.check_everybody(session, login)
 

@@ -12,7 +12,7 @@ ACTIVE = "active"
 REMOVED = "removed"
 DIRECT, SERVICE = "direct", "service"
 EVERYBODY = "*"
-"""The login of everybody who has no record of their own."""
+"""The login of everybody: what it has, all have beside their own."""
 OPEN = "open"
 SETTLED = "settled"
 RELEASED = "released"
@@ -289,7 +289,7 @@ class Login(NamedTuple):
     """Somebody who was granted roles."""
 
     id: str
-    """Login as the store knows it, case and all; * for everybody who has no record of their own."""
+    """Login as the store knows it, case and all; * for everybody."""
     grants: str
     """Roles, with commas between them: role, or role@scope."""
     state: str

@@ -1,6 +1,7 @@
 """For every command calls that succeed for whoever is permitted them, and what a root must have done before.
 
-In options, preparations and places {t} is a tenant and {p} its project, {n} a number that no call had before, {f} a new file.
+In options, preparations and places {t} is a tenant and {p} its project, {n} a number that no call had before, {f} a new file,
+{u} what all logins begin with.
 What a preparation answers can be taken up under a name: {batch}, {hold}, {commit}.
 """
 
@@ -108,7 +109,7 @@ def _role(words: str, **options: Any) -> Step:
 
 
 def _login(words: str) -> tuple[Step, ...]:
-    return _role(words), step("login add", login="l{n}", role="r{n}", tenant="{t}")
+    return _role(words), step("login add", login="{u}l{n}", role="r{n}", tenant="{t}")
 
 
 RESERVED = step(
@@ -181,13 +182,13 @@ CALLS: tuple[Call, ...] = tuple(
         both("role create", TENANT, role="r{n}", commands="role create", level="1", tenant="{t}"),
         both("role modify", TENANT, _role("role modify", tenant="{t}"), role="r{n}", level="2"),
         both("role delete", TENANT, _role("role delete", tenant="{t}"), role="r{n}"),
-        both("role grant", TENANT, _role("role grant"), role="r{n}", login="l{n}", tenant="{t}"),
-        both("role revoke", TENANT, *_login("role revoke"), role="r{n}", login="l{n}", tenant="{t}"),
-        both("login add", TENANT, _role("login add"), login="l{n}", role="r{n}", tenant="{t}"),
-        both("login disable", TENANT, *_login("login disable"), login="l{n}"),
-        both("login delete", TENANT, *_login("login delete"), login="l{n}"),
-        both("login password", TENANT, *_login("login password"), login="l{n}"),
-        both("login key", TENANT, *_login("login key"), login="l{n}"),
+        both("role grant", TENANT, _role("role grant"), role="r{n}", login="{u}l{n}", tenant="{t}"),
+        both("role revoke", TENANT, *_login("role revoke"), role="r{n}", login="{u}l{n}", tenant="{t}"),
+        both("login add", TENANT, _role("login add"), login="{u}l{n}", role="r{n}", tenant="{t}"),
+        both("login disable", TENANT, *_login("login disable"), login="{u}l{n}"),
+        both("login delete", TENANT, *_login("login delete"), login="{u}l{n}"),
+        both("login password", TENANT, *_login("login password"), login="{u}l{n}"),
+        both("login key", TENANT, *_login("login key"), login="{u}l{n}"),
         site("login list", about=ANYWHERE),
         site("whoami", about=ANYWHERE),
         site("config show", about=ANYWHERE),

@@ -61,6 +61,9 @@ class Site:
         self.draws = count(1)
         self.now = NOW + 10_000
         self.stores: dict[str, Store] = {}
+        self.logins = ""
+        """What all logins begin with."""
+        self.standing: dict[str, Call] = {}
 
     def store(self, login: str = "") -> Store:
         """Return the books as a login has them open."""
@@ -136,12 +139,19 @@ class Site:
         """Do as root what must be done before a call; return it with everything filled in."""
         number = next(self.numbers)
         file = self.folder / f"file{number}"
-        values: dict[str, Any] = {"n": number, "f": file, "backup": self.folder / "first.backup"}
+        values: dict[str, Any] = {"n": number, "u": self.logins, "f": file, "backup": self.folder / "first.backup"}
         if JOB_FILE in str((call.options, call.before)):
             file.with_suffix(".swf").write_text(JOBS.replace("{n}", str(number)), encoding="utf-8")
         for step in call.before:
             values |= self._taken(filled(step, values))
         return filled(call, values)  # type: ignore[no-any-return]
+
+    def ready(self, call: Call) -> Call:
+        """Return a call that would succeed for whoever may run it, and stays so as nobody who may does."""
+        name = f"{call.name} {call.about}"
+        if name not in self.standing:
+            self.standing[name] = self.prepared(call)
+        return self.standing[name]
 
     def _taken(self, step: Step) -> dict[str, Any]:
         answer: Any = self.must(step.words, dict(step.options))

@@ -259,3 +259,19 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     assert shell.state() == before
     assert not (tmp_path / "kept.backup").exists()
     assert shell.ok("whoami")["may"] == []
+
+
+def test_nobody_loses_what_everybody_may(site: Site) -> None:
+    """Whoever gives somebody a role, or makes a login, takes nothing away that they could not give."""
+    site.must("role grant", {"--role": "viewer", "--login": "*"})
+    for words, options in (
+        ("role grant", {"--role": "viewer", "--login": "bob", "--tenant": "acme"}),
+        ("login add", {"--login": "carl"}),
+    ):
+        site.must(words, options, CHIEF)
+        assert site.run(str(options["--login"]), "list", {"--tenant": "blue"}).code == ""
+        refused(site, CHIEF, "login disable", {"--login": options["--login"]})
+    site.must("login disable", {"--login": "bob"}, ROOT)
+    refused(site, "bob", "list", {"--tenant": "acme"})
+    site.must("login disable", {"--login": "*"}, ROOT)
+    refused(site, "carl", "list", {"--tenant": "blue"})
