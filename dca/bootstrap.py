@@ -119,7 +119,7 @@ def _lasting(store: str) -> str:
 def open_store(settings: Settings, *, wait_seconds: float, tell: Callable[[str], None]) -> tuple[Store, str]:
     """Return the store that the settings name, and what people call it."""
     if settings.hosts:
-        return _elastic(settings, [host.strip() for host in settings.hosts.split(",")], wait_seconds)
+        return _elastic(settings, [host.strip() for host in settings.hosts.split(",")], wait_seconds, tell)
     scheme, colon, rest = settings.store.partition(":")
     if scheme == "sqlite" and colon:
         from dca.store.sqlite import SqliteStore
@@ -136,19 +136,22 @@ def open_store(settings: Settings, *, wait_seconds: float, tell: Callable[[str],
         )
         return store, str(path)
     if scheme in ("http", "https"):
-        return _elastic(settings, [settings.store], wait_seconds)
+        return _elastic(settings, [settings.store], wait_seconds, tell)
     raise UsageError(
         f"store {shown(config.masked(settings.store))} is not understood; write sqlite:PATH or http(s)://host:port[/prefix]."
     )
 
 
-def _elastic(settings: Settings, hosts: list[str], wait_seconds: float) -> tuple[Store, str]:
+def _elastic(
+    settings: Settings, hosts: list[str], wait_seconds: float, tell: Callable[[str], None]
+) -> tuple[Store, str]:
     from urllib.parse import unquote, urlsplit
 
+    from dca import secret
     from dca.commands.table import PERMITTED, rows
     from dca.store.elastic import Address, ElasticStore
 
-    plain, username, password, prefix = [], settings.username, settings.password, settings.prefix
+    plain, prefix = [], settings.prefix
     for host in hosts:
         try:
             parts = urlsplit(host)
@@ -160,17 +163,27 @@ def _elastic(settings: Settings, hosts: list[str], wait_seconds: float) -> tuple
             )
         place = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         plain.append(f"{parts.scheme}://{place}:{_port(host, parts)}")
-        username = unquote(parts.username) if parts.username else username
-        password = unquote(parts.password) if parts.password else password
+        if parts.username and "username" not in settings.over_address:
+            settings = settings._replace(username=unquote(parts.username))
+        if parts.password and not {*settings.over_address} & {*config.SECRETS}:
+            settings = config.without_secrets(settings)._replace(password=unquote(parts.password))
         prefix = parts.path.strip("/") or prefix
+    for danger in secret.dangers(settings):
+        tell(f"{danger.setting}: {danger.found}; {danger.advice}")
+    named = secret.source(settings)
+    by_key = named.startswith("api_key")
+    if named and not by_key and not settings.username:
+        raise UsageError(f"{named} is given and no user; name one as username, in DCA_USERNAME or in the address.")
     address = Address(
         hosts=tuple(plain),
-        username=username,
-        password=password,
-        api_key=settings.api_key,
-        ca_file=settings.ca_file,
+        username="" if by_key else settings.username,
+        password=secret.checked("password", settings.password),
+        api_key=secret.checked("api_key", settings.api_key),
+        ca_file=str(config.expanded(settings.ca_file)) if settings.ca_file else "",
         fingerprint=settings.fingerprint,
         prefix=prefix,
+        later=secret.later(settings),
+        by_key=by_key,
     )
     store = ElasticStore(address, PERMITTED, rows=rows(), wait_seconds=wait_seconds)
     return store, ", ".join(f"{host}/{prefix}" for host in plain)

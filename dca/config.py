@@ -13,7 +13,11 @@ from dca.core.names import shown
 DEFAULT_STORE = "sqlite:~/.dca/dca.db"
 CONFIG_PATHS = ("~/.dca/config", "/etc/dca/config")
 ELASTICSEARCH_PORT = 9200
-CREDENTIALS = ("username", "password", "api_key")
+SECRETS = ("password", "password_file", "password_command", "api_key", "api_key_file", "api_key_command")
+"""Settings of which one says how a caller proves who he is."""
+CREDENTIALS = ("username", *SECRETS)
+VARIABLES = {"username": "DCA_USERNAME", "password": "DCA_PASSWORD", "api_key": "DCA_API_KEY"}
+"""Variables of the environment that go before settings of the file."""
 
 
 class Setting(NamedTuple):
@@ -48,6 +52,16 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("username", str, "", "dca_admin", "Elasticsearch user"),
     Setting("password", str, "", "secret", "password of that user", secret=True),
     Setting(
+        "password_file", str, "", "/etc/dca/password", "file with that password on its first line, instead of password"
+    ),
+    Setting(
+        "password_command",
+        str,
+        "",
+        "pass show dca/admin",
+        "command that writes that password on the first line of its output, instead of password; run without a shell",
+    ),
+    Setting(
         "api_key",
         str,
         "",
@@ -55,9 +69,21 @@ SETTINGS: tuple[Setting, ...] = (
         "Elasticsearch API key, instead of user and password",
         secret=True,
     ),
+    Setting("api_key_file", str, "", "/etc/dca/api_key", "file with that key on its first line, instead of api_key"),
+    Setting(
+        "api_key_command",
+        str,
+        "",
+        "vault kv get -field=key secret/dca",
+        "command that writes that key on the first line of its output, instead of api_key; run without a shell",
+    ),
     Setting("ca_file", str, "", "/etc/dca/ca.pem", "certificate authority that signed the server's certificate"),
     Setting(
-        "fingerprint", str, "", "3A:9B:...", "SHA-256 fingerprint of the server's certificate, instead of an authority"
+        "fingerprint",
+        str,
+        "",
+        "3A:9B:...",
+        "SHA-256 fingerprint of the server's own certificate (not of its authority's), instead of an authority",
     ),
     Setting(
         name="network_file_system",
@@ -102,6 +128,14 @@ class Settings(NamedTuple):
     warnings: tuple[str, ...] = ()
     checkpoint_key: str = ""
     checkpoint_public_key: str = ""
+    password_file: str = ""
+    password_command: str = ""
+    api_key_file: str = ""
+    api_key_command: str = ""
+    over_address: tuple[str, ...] = ()
+    """Settings from the environment, which go before what the file's address of the store says."""
+    open_secret: bool = False
+    """Others may read the file, and it holds a secret."""
 
 
 def load(environment: Mapping[str, str], *, paired: bool = False) -> Settings:
@@ -117,16 +151,34 @@ def load(environment: Mapping[str, str], *, paired: bool = False) -> Settings:
         given = _read(path)
         values.update(given)
         warnings = _mode_warnings(path, given)
-    if environment.get("DCA_STORE"):
-        store = environment["DCA_STORE"]
+    open_secret = bool(warnings)
+    own = _of_environment(environment)
+    proves = "password" in own or "api_key" in own
+    store = environment.get("DCA_STORE", "")
+    if store:
         kept = [name for name in CREDENTIALS if values[name]]
         named = f"{values['hosts']},{values['store']}"
         if kept and not paired and "://" in store and not _hosts(store) <= _hosts(named):
             values.update(dict.fromkeys(kept, ""))
-            told = f"{' and '.join(kept)} of config {path} are not sent to {masked(store)}, which it does not name"
-            warnings += (f"{told}; give credentials in DCA_STORE, or name the host in the config.",)
+            if not proves:
+                told = f"{' and '.join(kept)} of config {path} are not sent to {masked(store)}, which it does not name"
+                warnings += (f"{told}; give credentials in DCA_STORE, or name the host in the config.",)
         values["store"], values["hosts"] = store, ""
-    return Settings(**values, source=str(path or ""), warnings=warnings)
+    if proves:
+        values.update(dict.fromkeys(SECRETS, ""))
+    values.update(own)
+    over_address = () if store else tuple(own)
+    return Settings(
+        **values, source=str(path or ""), warnings=warnings, over_address=over_address, open_secret=open_secret
+    )
+
+
+def _of_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that the environment gives."""
+    own = {name: environment[variable] for name, variable in VARIABLES.items() if environment.get(variable)}
+    if "password" in own and "api_key" in own:
+        raise UsageError("DCA_PASSWORD and DCA_API_KEY are both set; unset one of them.")
+    return own
 
 
 def _hosts(addresses: str) -> set[tuple[str, str]]:
@@ -192,6 +244,9 @@ def _read(path: Path) -> dict[str, Any]:
         if type(value) is not _BY_NAME[name].type:
             wanted = "true or false" if _BY_NAME[name].type is bool else "a text in quotes"
             raise UsageError(f"config {path}: {name} must be {wanted}.")
+    both = [name for name in SECRETS if given.get(name)]
+    if len(both) > 1:
+        raise UsageError(f"config {path} gives {' and '.join(both)}; keep one of them.")
     return given
 
 
@@ -257,6 +312,13 @@ def shown_settings(settings: Settings) -> dict[str, Any]:
     values["hosts"] = ",".join(masked(host) for host in settings.hosts.split(","))
     values["source"] = settings.source
     return values
+
+
+def without_secrets(settings: Settings) -> Settings:
+    """Return the settings without what proves who is calling."""
+    return settings._replace(
+        password="", password_file="", password_command="", api_key="", api_key_file="", api_key_command=""
+    )
 
 
 def without_password(store: str) -> str:

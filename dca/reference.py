@@ -25,10 +25,11 @@ from dca.commands.table import (
     function,
     rows,
 )
-from dca.config import CONFIG_PATHS, SETTINGS
+from dca.config import CONFIG_PATHS, SETTINGS, VARIABLES
 from dca.core import errors, names
 from dca.core.model import DIRECT, SERVICE, Record
 from dca.core.permissions import TEMPLATES, Definition, Template
+from dca.secret import COMMAND_SECONDS_MAX, SECRET_BYTES_MAX
 from dca.store import elastic_rights as rights
 from dca.store import indices
 from dca.store.guard import application_of, privilege_of
@@ -97,9 +98,44 @@ def configuration_page() -> str:
         "`DCA_STORE` in the environment goes before the store that the file names. `dca setup` writes a commented file",
         "where there is none, readable by its owner only; `dca config show` prints what is in use, secrets masked.",
         "",
-        "User, password and API key of the file go only to hosts that the file names (same scheme, host and port): with a",
-        "`DCA_STORE` elsewhere they are left out, and a warning says so; credentials may stand in `DCA_STORE` itself,",
-        "`https://user:password@host:port/prefix`. The other settings hold for any store.",
+        "## Who is calling",
+        "",
+        "Elasticsearch wants a user with a password, or an API key. A secret has six places in the file, of which one is",
+        "used; two at once are refused: `password`, `password_file`, `password_command`, `api_key`, `api_key_file`,",
+        "`api_key_command`. The first of these that gives the secret is taken, and likewise, by itself, the first that gives",
+        "the user (with an API key no user is needed):",
+        "",
+        "1. the address in `DCA_STORE`, `https://user:password@host:port/prefix`;",
+        f"2. the variables {', '.join(f'`{variable}`' for variable in VARIABLES.values())}; an empty one is none;",
+        "3. the address in `store` or `hosts`;",
+        "4. the other settings of the file.",
+        "",
+        "User and secret of the file go only to hosts that the file names (same scheme, host and port): with a `DCA_STORE`",
+        "elsewhere they are left out, and a warning says so unless a variable gives the secret. What the variables give goes",
+        "to the store in use, whoever named it, but never to the other store of `dca store copy`, which has a config of its",
+        "own. The other settings hold for any store.",
+        "",
+        "A **command** is split into words as a shell does and run without one: no `~`, no pipes, no variables. It is run when",
+        "the first request is sent, and once in a process: not for help, `config show` or books in SQLite. It gets no input,",
+        f"shows its standard error, and has {COMMAND_SECONDS_MAX:g} seconds. `config show` prints it, so it should hold no secret",
+        "itself. If others than root and yourself may write the config it is not run. What it",
+        "cannot be run for is wrong usage (exit status 2); a command that fails, hangs or writes nothing",
+        "leaves the store unasked (exit status 3).",
+        "",
+        "Of a file and of a command's output the first line is taken, as UTF-8 and without its end; at most",
+        f"{SECRET_BYTES_MAX} bytes. In a path `~` is the home folder. dca warns if others may read the file of a secret",
+        "or put another in its place, or may write the file of the authority; `dca doctor` looks at",
+        "them too, and at `checkpoint_key`.",
+        "",
+        "## Whom to trust",
+        "",
+        "With `https://` the server's certificate is always verified; there is no switch for it. Without more the authorities",
+        "that Python trusts on this machine count; with `ca_file` only its own. The host's name must be in the certificate.",
+        "`fingerprint` instead pins the one certificate, whatever its names and its end:",
+        "`openssl x509 -noout -fingerprint -sha256 -in http.crt` prints it. The fingerprint of an authority, as Elasticsearch",
+        "prints it when it is first started, is not enough: give its certificate as `ca_file`.",
+        "",
+        "## Settings",
         "",
         "| setting | type | default | example | meaning |",
         "| --- | --- | --- | --- | --- |",

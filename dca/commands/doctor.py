@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dca import __version__
+from dca import __version__, secret
 from dca.core import clock
 from dca.core.clock import DAY
 from dca.core.errors import DcaError, DeniedError, UnhealthyError
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 HOLD_DAYS_MAX = 30
 """Days after which a hold was probably forgotten: few schedulers let a job wait and run for longer."""
 
+ONLY_YOU = "let only root or yourself write it"
+
 
 def examine(session: Session) -> dict[str, Any]:
     """Examine the store and what is around it; one line for each thing, with its state and what to do about it.
@@ -38,6 +40,7 @@ def examine(session: Session) -> dict[str, Any]:
     """
     findings = [ok("program", f"dca {__version__}, Python {platform.python_version()}")]
     findings += _config(session.settings)
+    findings += _files(session.settings)
     try:
         for finding in session.store.examine(session.now):
             findings.append(finding)
@@ -75,14 +78,26 @@ def _config(settings: Settings) -> Iterator[Finding]:
         return
     path = Path(settings.source)
     mode = stat.S_IMODE(path.stat().st_mode)
-    if settings.warnings:
+    if settings.open_secret:
         found = f"{path} holds a secret and has mode {mode:04o}: others may read it"
         yield Finding("config", WARNING, found, f"chmod 600 {path}, and change the secret")
-    elif mode & (stat.S_IWGRP | stat.S_IWOTH):
-        found = f"{path} has mode {mode:04o}: others may lead dca to another store"
-        yield Finding("config", WARNING, found, f"chmod go-w {path}")
+    elif found := secret.changeable(path):
+        yield Finding("config", WARNING, f"{found}, and lead dca to another store", ONLY_YOU)
     else:
         yield ok("config", f"{path}, mode {mode:04o}")
+
+
+def _files(settings: Settings) -> Iterator[Finding]:
+    """Judge the files and commands that say who is calling and whom to trust, where there are any."""
+    dangers = {
+        danger.setting: danger for danger in (*secret.dangers(settings), *secret.of_secret(settings, "checkpoint_key"))
+    }
+    for name in secret.OUTSIDE:
+        named = getattr(settings, name)
+        if danger := dangers.get(name):
+            yield Finding(name, WARNING, danger.found, danger.advice)
+        elif named:
+            yield ok(name, named)
 
 
 def _holds(session: Session) -> Iterator[Finding]:

@@ -171,7 +171,7 @@ class ElasticStore:
     def again(self) -> Callable[[], ElasticStore]:
         """Return what opens the same indices in another process."""
         return partial(
-            ElasticStore, self._door.address, self._permitted, rows=self._rows, wait_seconds=self._wait_seconds
+            ElasticStore, self._door.unlocked(), self._permitted, rows=self._rows, wait_seconds=self._wait_seconds
         )
 
     @contextmanager

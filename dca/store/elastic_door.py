@@ -33,6 +33,7 @@ PAUSE_SECONDS_MAX = 1.0
 REASON_LENGTH_MAX = 300
 FILLING = "-filling-"
 """Behind the alias of an index that is being filled with books from elsewhere, and before a name that nobody else has."""
+FINGERPRINT = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}", re.ASCII)
 PREFIX = re.compile(r"(?:[a-z0-9][a-z0-9_-]{0,99})?", re.ASCII)
 
 GOOD = range(200, 300)
@@ -56,9 +57,13 @@ class Address(NamedTuple):
     ca_file: str = ""
     fingerprint: str = ""
     prefix: str = ""
+    later: Callable[[], str] | None = None
+    """Gives the password or the API key when the first request is sent; asked of it once."""
+    by_key: bool = False
+    """What it gives is an API key."""
 
     @classmethod
-    def parse(cls, hosts: Sequence[str], **settings: str) -> Address:
+    def parse(cls, hosts: Sequence[str], **settings: Any) -> Address:
         """Read hosts as people write them: http(s)://[user:password@]host:port[/prefix]; that goes before settings."""
         plain = []
         for host in hosts:
@@ -168,9 +173,11 @@ class Door:
         self._failures = (TransportError, ValueError, OSError)
         self._timeout = Timeout
         self._verified = False
+        self._authorization = ""
         try:
             nodes = [_node(host, address) for host in address.hosts]
             self._transport: Transport = Transport(nodes, max_retries=0, retry_on_status=(), meta_header=False)
+            _pin(self._transport, address)
         except OSError as error:
             raise UsageError(f"the CA file {address.ca_file} cannot be read: {error.strerror or error}.") from None
         except ValueError as error:
@@ -185,11 +192,20 @@ class Door:
         """Close all connections."""
         self._transport.close()
 
+    def unlocked(self) -> Address:
+        """Return the address with all that proves who is calling, also what a file or a command gives."""
+        if self.address.later is not None:
+            given = self.address.later()
+            named = self.address._replace(later=None)
+            self.address = named._replace(api_key=given) if named.by_key else named._replace(password=given)
+        return self.address
+
     def call(self, request: Request, *, seconds: float) -> Answer:
         """Send a request once; where a host cannot be connected to, the next one gets it.
 
         UnreachableError says that nothing was sent, NoAnswerError that it is not known what became of it.
         """
+        self._authorization = self._authorization or _authorization(self.unlocked())
         for others in reversed(range(max(2, len(self.address.hosts)))):
             try:
                 return self._send(request, max(seconds, ATTEMPT_SECONDS_MIN))
@@ -280,6 +296,8 @@ class Door:
 
     def _send(self, request: Request, seconds: float) -> Answer:
         headers = {"accept": "application/json"}
+        if self._authorization:
+            headers["authorization"] = self._authorization
         if request.body is not None:
             headers["content-type"] = (
                 "application/x-ndjson" if isinstance(request.body, (list, Lines)) else "application/json"
@@ -311,22 +329,45 @@ def _node(host: str, address: Address) -> NodeConfig:
     import ssl
 
     from elastic_transport.client_utils import url_to_node_config
+    from urllib3.util.ssl_ import is_ipaddress
 
     node = url_to_node_config(host)
-    headers = dict(node.headers)
-    if address.api_key:
-        key = address.api_key
-        headers["authorization"] = f"ApiKey {_base64(key) if ':' in key else key}"
-    elif address.username:
-        headers["authorization"] = f"Basic {_base64(f'{address.username}:{address.password}')}"
-    node = node.replace(headers=headers)
     if node.scheme == "https":
-        if address.ca_file:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(address.ca_file)  # the transport does it late
-            node = node.replace(ca_certs=address.ca_file)
+        if address.ca_file and not address.fingerprint:
+            context = ssl.SSLContext(
+                ssl.PROTOCOL_TLS_CLIENT
+            )  # the transport's own would trust the machine's authorities, too
+            context.check_hostname = not is_ipaddress(node.host)  # older urllib3 holds an address against it by itself
+            context.load_verify_locations(address.ca_file)
+            node = node.replace(ssl_context=context)
         if address.fingerprint:
+            if not FINGERPRINT.fullmatch(address.fingerprint):
+                raise UsageError(
+                    f"fingerprint {shown(address.fingerprint)} is none; write 64 hexadecimal digits (SHA-256)."
+                )
             node = node.replace(ssl_assert_fingerprint=address.fingerprint)
     return node
+
+
+def _pin(transport: Transport, address: Address) -> None:
+    """Let the server's own certificate have the fingerprint, and the named authority be the only one.
+
+    The transport is content with the fingerprint of any certificate that the server sends. An authority's is known to
+    all, and whoever sends it beside a certificate of his own making would pass. And it adds a bundle of public ones.
+    """
+    for node in transport.node_pool.all():
+        pool: Any = getattr(node, "pool")  # noqa: B009 -- only nodes of urllib3 have one, and the transport's are such
+        if address.fingerprint:
+            pool.assert_fingerprint = address.fingerprint
+        elif address.ca_file:
+            pool.ca_certs = address.ca_file
+
+
+def _authorization(address: Address) -> str:
+    if address.api_key:
+        key = address.api_key
+        return f"ApiKey {_base64(key) if ':' in key else key}"
+    return f"Basic {_base64(f'{address.username}:{address.password}')}" if address.username else ""
 
 
 def _base64(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dca.config import SETTINGS
+from dca.config import CREDENTIALS, SECRETS, SETTINGS
 from tests.cli import checks
 from tests.cli.shell import Shell, as_somebody, room
 
@@ -118,15 +118,17 @@ def test_open_secrets(text: str, mode: int, *, warned: bool, shell: Shell) -> No
 
 def test_secrets_are_masked(shell: Shell) -> None:
     """Config show prints every setting, and no secret in any form."""
-    values = {one.name: f"geheim-{one.name}" for one in SETTINGS if one.type is str}
-    values |= {"store": "http://me:geheim-store@host:9200/p-", "hosts": "http://me:geheim-hosts@a:1,http://b:2"}
-    text = "\n".join(f'{name} = "{value}"' for name, value in values.items())
-    for form in ("json", "table", "csv"):
-        out = with_config(shell, text, "config", "show", f"--format={form}").out
-        for one in SETTINGS:
-            assert one.name in out
-            hidden = one.secret or one.name in ("store", "hosts")
-            assert (f"geheim-{one.name}" in out) is (not hidden and one.type is str), one.name
+    values = {one.name: f"geheim-{one.name}-" for one in SETTINGS if one.type is str}
+    values |= {"store": "http://me:geheim-store-@host:9200/p-", "hosts": "http://me:geheim-hosts-@a:1,http://b:2"}
+    for secret in SECRETS:
+        given = {name: value for name, value in values.items() if name not in SECRETS or name == secret}
+        text = "\n".join(f'{name} = "{value}"' for name, value in given.items())
+        for form in ("json", "table", "csv"):
+            out = with_config(shell, text, "config", "show", f"--format={form}").out
+            for one in SETTINGS:
+                assert one.name in out
+                hidden = one.secret or one.name in ("store", "hosts")
+                assert (f"geheim-{one.name}-" in out) is (one.name in given and not hidden), one.name
 
 
 @pytest.mark.parametrize(
@@ -223,7 +225,6 @@ def test_environment_goes_before_config(shell: Shell) -> None:
     assert with_config(shell, f'store = "{shell.store}"', "rate", "get").status == 0
 
 
-CREDENTIALS = 'username = "dca"\npassword = "geheim"\napi_key = "a2V5"\nprefix = "site-"\n'
 ELSEWHERE = (
     "http://es3:9200/site-",
     "http://es1:9201",
@@ -233,20 +234,26 @@ ELSEWHERE = (
 )
 
 
-@pytest.mark.parametrize("named", ['store = "http://es1/site-"', 'hosts = "http://es2:9200, http://me:too@ES1:9200"'])
-def test_credentials_go_to_hosts_that_the_config_names(named: str, shell: Shell) -> None:
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("named", ['store = "http://es1/site-"', 'hosts = "http://es2:9200, http://me@ES1:9200"'])
+def test_credentials_go_to_hosts_that_the_config_names(named: str, secret: str, shell: Shell) -> None:
     """DCA_STORE may name another of the config's hosts; at any other place the config's secrets are nobody's business."""
+    text = f'{named}\nusername = "dca"\n{secret} = "a2V5"\nprefix = "site-"\n'
     for store in ("http://es1:9200/other-", "http://me@es1", ""):
-        shown = with_config(shell, f"{named}\n{CREDENTIALS}", "config", "show", store=store)
+        shown = with_config(shell, text, "config", "show", store=store)
         assert shown.answer["config"]["username"] == "dca"
+        assert shown.answer["config"][secret] in ("***", "a2V5")
         assert shown.err == ""
     for store in ELSEWHERE:
-        shown = with_config(shell, f"{named}\n{CREDENTIALS}", "config", "show", store=store)
+        shown = with_config(shell, text, "config", "show", store=store)
         settings = shown.answer["config"]
-        assert (settings["username"], settings["password"], settings["api_key"]) == ("", "", ""), store
+        assert [settings[name] for name in CREDENTIALS] == [""] * len(CREDENTIALS), store
         assert settings["prefix"] == "site-"
-        assert "username and password and api_key of config" in shown.err
+        assert f"username and {secret} of config" in shown.err
         assert "are not sent to" in shown.err
+    given = {"DCA_CONFIG": str(shell.folder / "my.toml"), "DCA_STORE": ELSEWHERE[0], "DCA_API_KEY": "aWQ6a2V5"}
+    shown = shell.run("config", "show", environment=given)
+    assert (shown.answer["config"]["api_key"], shown.err) == ("***", ""), "what the environment gives is for DCA_STORE"
 
 
 def test_config_show_says_which_store_is_in_use(shell: Shell) -> None:

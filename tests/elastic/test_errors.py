@@ -16,7 +16,7 @@ import pytest
 from dca.core.errors import BusyError, DcaError, DeniedError, UnreachableError, UsageError
 from dca.core.model import Claim
 from dca.store.elastic import Address, ElasticStore
-from dca.store.elastic_door import Answer, refusal
+from dca.store.elastic_door import Answer, Door, Request, refusal
 from dca.store.port import Condition, Query, Reader
 from dca.store.protocol import FAILED, Create, Item, Write
 from dca.store.schema import CLAIM, PAYMENT, TENANT
@@ -241,6 +241,12 @@ def test_a_certificate_that_the_config_vouches_for(certified: tuple[str, Path]) 
     digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.read_text())).hexdigest()
     for address in (Address((url,), ca_file=str(certificate)), Address((url,), fingerprint=digest)):
         assert "is not an Elasticsearch" in said(address).sentence
+    with closing(Door(Address((url,), ca_file=str(certificate)))) as door:
+        with pytest.raises(UnreachableError):
+            door.call(Request("look", "GET", "/"), seconds=3)
+        (node,) = door._transport.node_pool.all()
+        pool: Any = getattr(node, "pool")  # noqa: B009
+        assert len(pool.conn_kw["ssl_context"].get_ca_certs()) == 1
 
 
 def test_https_where_http_is_spoken(emptied_server: BookServer) -> None:

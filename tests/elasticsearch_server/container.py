@@ -4,6 +4,8 @@ import gc
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from ssl import SSLContext
 
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import DockerClient
@@ -21,6 +23,12 @@ SETTINGS = {
     "ingest.geoip.downloader.enabled": "false",
     "ELASTIC_PASSWORD": PASSWORD,
     "ES_JAVA_OPTS": "-Xms1g -Xmx1g",
+}
+WITH_TLS = SETTINGS | {
+    "xpack.security.http.ssl.enabled": "true",
+    "xpack.security.http.ssl.key": "tls/server.key",
+    "xpack.security.http.ssl.certificate": "tls/server.crt",
+    "ES_JAVA_OPTS": "-Xms512m -Xmx512m",
 }
 
 
@@ -45,12 +53,18 @@ def _ping() -> bool:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """Lend a server in a container, which testcontainers removes even if this process is killed."""
-    container = DockerContainer(IMAGE, env=SETTINGS, ports=[PORT])
+def running(folder: Path | None = None, context: SSLContext | None = None) -> Iterator[Server]:
+    """Lend a server in a container, which testcontainers removes even if this process is killed.
+
+    With the folder of a certificate and a context for TLS it is asked by HTTPS.
+    """
+    container = DockerContainer(IMAGE, env=WITH_TLS if context else SETTINGS, ports=[PORT])
+    if folder is not None:
+        container.with_volume_mapping(str(folder), f"/usr/share/elasticsearch/config/{folder.name}", "ro")
     try:
         _start(container)
-        server = Server(container.get_container_host_ip(), container.get_exposed_port(PORT))
+        host, port = container.get_container_host_ip(), container.get_exposed_port(PORT)
+        server = Server("127.0.0.1" if context else host, port, scheme="https" if context else "http", context=context)
         if not poll(server.is_ready, seconds=START_SECONDS_MAX, alive=lambda: _is_running(container)):
             log = b"\n".join(container.get_logs()).decode(errors="replace")
             raise MissingServerError(f"{IMAGE} did not start:\n{log[-3000:]}")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from ssl import SSLContext
 from tempfile import TemporaryFile, mkdtemp
 from typing import IO, NamedTuple
 
@@ -33,15 +34,27 @@ path.logs: {run}/logs
 """
 
 
+SMALL = "-Xms512m -Xmx512m -XX:-AlwaysPreTouch -XX:TieredStopAtLevel=1"
+WITH_TLS = SETTINGS.replace(
+    "http.ssl.enabled: false",
+    "http.ssl: {{enabled: true, key: server.key, certificate: server.crt}}",
+)
+
+
 @contextmanager
-def running() -> Iterator[Server]:
-    """Lend a server with nothing in it."""
+def running(folder: Path | None = None, context: SSLContext | None = None) -> Iterator[Server]:
+    """Lend a server with nothing in it; with the folder of a certificate and a context for TLS it is asked by HTTPS."""
     java_home = find_java_home()
     home = installed(java_home)
     account = "nobody" if os.geteuid() == 0 else ""  # Elasticsearch refuses to run as root
-    run = run_directory(home, account, SETTINGS)
-    with kept(run, account, home, environment_of(java_home, run, JAVA_OPTIONS)) as keeper:
-        server = poll(lambda: _listening(run), seconds=START_SECONDS_MAX, alive=lambda: keeper.process.poll() is None)
+    run = run_directory(home, account, WITH_TLS if context else SETTINGS, sorted(folder.iterdir()) if folder else ())
+    environment = environment_of(java_home, run, SMALL if context else JAVA_OPTIONS)
+    with kept(run, account, home, environment) as keeper:
+        server = poll(
+            lambda: _listening(run, context),
+            seconds=START_SECONDS_MAX,
+            alive=lambda: keeper.process.poll() is None,
+        )
         if not server:
             raise MissingServerError(f"Elasticsearch did not start:\n{keeper.said}")
         yield server._replace(home=home, java_home=java_home)
@@ -105,10 +118,10 @@ def environment_of(java_home: Path, run: Path, java_options: str) -> dict[str, s
     }
 
 
-def _listening(run: Path) -> Server | None:
+def _listening(run: Path, context: SSLContext | None) -> Server | None:
     try:
         port = int((run / "logs/http.ports").read_text().split()[0].rpartition(":")[2])
     except (OSError, IndexError, ValueError):
         return None
-    server = Server("127.0.0.1", port)
+    server = Server("127.0.0.1", port, scheme="https" if context else "http", context=context)
     return server if server.is_ready() else None

@@ -6,10 +6,11 @@ from base64 import b64encode
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any, NamedTuple, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import quote, unquote, urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 VERSION = "9.5.2"
 USERNAME = "elastic"
@@ -41,6 +42,7 @@ class Server(NamedTuple):
     scheme: str = "http"
     home: Path | None = None  # where it is unpacked, if it is from Maven Central
     java_home: Path | None = None  # and the JDK that runs it
+    context: SSLContext | None = None  # how it is known by HTTPS, if not by an authority of this machine
 
     @property
     def address(self) -> str:
@@ -68,7 +70,7 @@ class Server(NamedTuple):
         deadline = time.monotonic() + SECURITY_SECONDS
         while True:
             try:
-                with _open(request, timeout=60) as answer:
+                with self._open(request) as answer:
                     return json.load(answer)
             except HTTPError as error:
                 with error:
@@ -76,6 +78,10 @@ class Server(NamedTuple):
                 if error.code != UNAVAILABLE or time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)  # the index of users is made by the first who asks for it
+
+    def _open(self, request: Request) -> Any:
+        opener = build_opener(ProxyHandler({}), HTTPSHandler(context=self.context)).open if self.context else _open
+        return opener(request, timeout=60)
 
     def is_ready(self) -> bool:
         """Tell whether the server knows the user and has a master."""
