@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dca.core.errors import UnsoundError
 from dca.core.model import GLOBAL_STREAM, Change, Key, key_id
-from dca.store.damage import AUTHOR, HEAD, OF_RECORDS, STRAY
+from dca.store.damage import AHEAD, AUTHOR, HEAD, OF_RECORDS, STRAY
 from dca.store.entry import canonical, entry_time
 from dca.store.port import Decision, Draft
 from dca.store.replay import VOID
@@ -24,7 +24,7 @@ WORDS = "log repair"
 AT_ONCE = 500
 TIMES_MAX = 3
 LISTED_MAX = 100
-STANDING = (VOID, STRAY, AUTHOR)
+STANDING = (VOID, STRAY, AHEAD, AUTHOR)
 """Damage that is about who wrote to the log: there is nothing to repair."""
 ANSWER_BYTES_MAX = 100_000
 """How much of what is removed stands in the entry that tells of it."""

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from dca.config import expanded
 from dca.core import clock
-from dca.core.errors import UnsoundError, UsageError
+from dca.core.errors import DeniedError, UnsoundError, UsageError
 from dca.core.names import shown
-from dca.store.damage import CHECKPOINT, LISTED_MAX
+from dca.store.damage import CHECKPOINT, LISTED_MAX, UNASKED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dca.commands.arguments import FileName, Flag
     from dca.engine import Session
+    from dca.store.authors import Authors
     from dca.store.checkpoint import Checkpoint
     from dca.store.verify import Verification
 
@@ -39,6 +40,7 @@ def verify(
     from dca.store.crew import Crew
     from dca.store.verify import Verification
 
+    authors, unasked = _authors(session) if file is None else (None, "")
     pinned = _pinned(session, checkpoint, public_key) if checkpoint is not None else None
     heads = pinned.heads if pinned is not None else None
     if file is not None:
@@ -49,9 +51,29 @@ def verify(
             verification.backup(backup.lines(), PERMITTED)
         return _answer(verification, f"the backup {shown(file)}", pinned)
     with session.store.archive() as archive, Crew(archive, session.store.again(), PERMITTED) as crew:
-        verification = Verification(archive, signed=archive.signed, heads=heads)
+        verification = Verification(archive, signed=archive.signed, heads=heads, authors=authors, now=session.now)
+        if unasked:
+            verification.findings.note(UNASKED, unasked)
         verification.whole(crew, session.progress)
     return _answer(verification, session.place, pinned)
+
+
+def _authors(session: Session) -> tuple[Authors | None, str]:
+    """Return what the store's users may do, where it keeps that itself; else, perhaps, why that was not looked at."""
+    from dca.commands.table import ANYWHERE, BY_WORDS, PERMITTED, RELEASE_CLAIM, logged
+    from dca.store.authors import Asked, Authors
+
+    guard = session.store.guard()
+    if guard is None or not guard.on():
+        return None, ""
+    asked = {" ".join(logged(words)): Asked(words, one.scope == ANYWHERE) for words, one in BY_WORDS.items()}
+    asked[RELEASE_CLAIM] = Asked("project add", everywhere=True)  # another tenant's project takes the name
+    assert asked.keys() >= PERMITTED.keys()
+    try:
+        return Authors(guard.holdings(), asked), ""
+    except DeniedError:
+        who = guard.caller().login
+        return None, f"whether authors may do what they wrote was not looked at: {who} may not read roles and users"
 
 
 def _pinned(session: Session, file: str, public_key: str | None) -> Checkpoint:

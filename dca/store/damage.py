@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from dca.store.replay import CHAIN, HASH, UNFIT, UNREADABLE, VOID
 
-GAP, STRAY, AUTHOR, HEAD = "gap", "stray", "author", "head"
+GAP, STRAY, AHEAD, AUTHOR, HEAD = "gap", "stray", "ahead", "author", "head"
 MISSING, FOREIGN, ALTERED, VERSION = "missing", "foreign", "altered", "version"
 MONEY, CHECKPOINT, PART = "money", "checkpoint", "part"
 
@@ -35,6 +35,11 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(STRAY, "A document of the log lies where no entry can be.", "find out who wrote it; dca never reads it"),
     Kind(
+        AHEAD,
+        "A document lies under the number of an entry to come, and nothing shows that entries before it are missing.",
+        "ask its author; it changes nothing, and is passed over when its number comes",
+    ),
+    Kind(
         AUTHOR,
         "The store's own stamp of who wrote an entry is missing, or names another than the entry does.",
         "ask both; the entry counts",
@@ -61,6 +66,7 @@ OF_THE_LOG = frozenset((GAP, HASH, CHAIN, UNREADABLE, UNFIT, PART, MONEY))
 """Damage after which the log no longer tells what the records must be."""
 
 UNFINISHED, IDLE, PENDING, UNSIGNED, BROUGHT = "unfinished", "idle", "pending", "unsigned", "brought"
+UNPERMITTED, UNASKED, FUTURE = "unpermitted", "unasked", "future"
 NOTES: tuple[tuple[str, str], ...] = (
     (
         UNFINISHED,
@@ -71,6 +77,12 @@ NOTES: tuple[tuple[str, str], ...] = (
         PENDING,
         "A change of a role or login was begun at Elasticsearch, and its outcome is not booked; run the command again.",
     ),
+    (
+        UNPERMITTED,
+        "An entry that counts was written by a login whose roles of today do not permit its command; ask it.",
+    ),
+    (UNASKED, "Whether authors may do what they wrote was not looked at: only who may read roles and users can ask."),
+    (FUTURE, "An entry is later than this machine's clock; until that time nobody can write to its stream."),
     (UNSIGNED, "Entries carry no stamp of their author, since the store's security was off when they were written."),
     (
         BROUGHT,
@@ -94,11 +106,12 @@ class Findings:
         """Note a damage; sentence says which and what, `of` is the kind of record it is about."""
         _count(self.damage, (kind, stream, of), {"damage": kind, **_where(stream, of), **facts, "sentence": sentence})
 
-    def note(self, kind: str, sentence: str, *, stream: str = "", of: str = "", each: str = "", **facts: Any) -> None:
+    def note(
+        self, kind: str, sentence: str, *, stream: str = "", of: str = "", each: str = "", times: int = 1, **facts: Any
+    ) -> None:
         """Note what is no damage and yet worth knowing; each tells it from others of its kind, if all are to be listed."""
-        _count(
-            self.notes, (kind, stream, of, each), {"note": kind, **_where(stream, of), **facts, "sentence": sentence}
-        )
+        finding = {"note": kind, **_where(stream, of), **facts, "sentence": sentence}
+        _count(self.notes, (kind, stream, of, each), finding, times)
 
     def listed(self) -> list[dict[str, Any]]:
         """Return all damage, what is wrong with the log first, since what is wrong with records may follow from it."""
@@ -113,6 +126,8 @@ def _where(stream: str, of: str) -> dict[str, str]:
     return {name: value for name, value in (("stream", stream), ("kind", of)) if value}
 
 
-def _count(found: dict[tuple[str, ...], dict[str, Any]], key: tuple[str, ...], finding: dict[str, Any]) -> None:
+def _count(
+    found: dict[tuple[str, ...], dict[str, Any]], key: tuple[str, ...], finding: dict[str, Any], times: int = 1
+) -> None:
     known = found.setdefault(key, {**finding, "count": 0})
-    known["count"] += 1
+    known["count"] += times

@@ -13,7 +13,7 @@ from dca.core.permissions import grant_text
 from dca.store import elastic_rights as rights
 from dca.store.elastic_accounts import Accounts
 from dca.store.elastic_security import SecurityOffError
-from dca.store.guard import EVERYWHERE, NOTHING, ROOT_LEVEL, Caller, Guarded, Lack, action_of, privilege_of
+from dca.store.guard import EVERYWHERE, NOTHING, ROOT_LEVEL, Caller, Guarded, Holding, Lack, action_of, privilege_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -108,20 +108,31 @@ class ElasticGuard(Accounts):
 
         Rights on indices are not looked at: `lack` tells what is missing for one command.
         """
-        may: dict[str, set[str]] = {}
-        for one in self._own_privileges():
+        may = self._permitted(self._own_privileges())
+        return {resource: [command for command in self._rows if command in may[resource]] for resource in sorted(may)}
+
+    def _permitted(self, applications: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
+        """Return the commands that privileges of applications permit, by resource."""
+        permitted: dict[str, set[str]] = {}
+        for one in applications:
             if not fnmatchcase(self.application, one["application"]):
                 continue
             words = {
                 command for command in self._rows if any(_names(pattern, command) for pattern in one["privileges"])
             }
-            for resource in one["resources"]:
-                may.setdefault(resource, set()).update(words)
-        return {
-            resource: [command for command in self._rows if command in words]
-            for resource, words in sorted(may.items())
-            if words
-        }
+            for resource in one["resources"] if words else ():
+                permitted.setdefault(resource, set()).update(words)
+        return permitted
+
+    def holdings(self) -> dict[str, Holding]:
+        """Return what the users of these books may do, by all roles that they have."""
+        bodies = self._security.ask("look at the roles", "GET", "role")
+        found = {}
+        for account in self.accounts():
+            names = [*map(self.name_of, account.roles), *account.others]
+            held = [one for name in names for one in bodies.get(name, {}).get("applications", ())]
+            found[account.login] = Holding((*account.roles, *account.others), self._permitted(held))
+        return found
 
     def _own_privileges(self) -> list[dict[str, Any]]:
         """Return the application privileges of the caller; a key with fewer rights than its owner tells them only so."""

@@ -4,7 +4,7 @@ Elasticsearch is such a store: its roles and users are the truth there, and what
 the log. SQLite and memory are none: there the books decide.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from dca.core.permissions import Definition
@@ -63,6 +63,14 @@ class Account(NamedTuple):
     reserved: bool
 
 
+class Holding(NamedTuple):
+    """What a user may do, by all roles: those of these books and all others."""
+
+    roles: tuple[str, ...]
+    commands: Mapping[str, Collection[str]]
+    """The commands that are permitted, by resource."""
+
+
 class Caller(NamedTuple):
     """Who asks, for the store."""
 
@@ -118,6 +126,9 @@ class Guard(Protocol):
 
     def accounts(self) -> list[Account]:
         """Return the users whom dca made for these books, or who have a role of them."""
+
+    def holdings(self) -> Mapping[str, Holding]:
+        """Return what each of these users may do; DeniedError where the caller may not know."""
 
     def put_account(self, login: str, roles: Sequence[str], password: str | None) -> list[str]:
         """Make a user, or give one other roles of these books; a new one without a password can only use keys."""

@@ -1,5 +1,6 @@
 """The judged walk over a stream: which entries count, which are void, and what is wrong with the log itself."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -15,6 +16,11 @@ Key = tuple[str, str]
 
 UNREADABLE, CHAIN, HASH, UNFIT, VOID = "unreadable", "chain", "hash", "unfit", "void"
 """What can be wrong with an entry."""
+
+
+LOOK_MAX = 1_000
+"""So many later documents are asked how an entry was judged."""
+ENDS_MAX = 64
 
 
 class Books(Protocol):
@@ -93,43 +99,99 @@ def walk(
     books: Books,
     *,
     end: Head = EMPTY_HEAD,
-    head: Head = EMPTY_HEAD,
+    head: Head | None = None,
 ) -> Iterator[Judged]:
     """Judge the documents of a stream that follow an end, in order, and carry out those that count.
 
-    Each entry names the end that its writer saw: by that the next one tells how the one before it was judged when it was
-    written, and the head does so for the last. An entry that was good then and is not now was changed afterwards: it is
-    damage, but what follows is judged as if it counted, so that only what is wrong is named.
+    Everybody judges alike, so that what is judged here is what was judged when it was written, unless a document was changed
+    afterwards. That those show who wrote later, and the head: each names the end that its writer saw. An entry that was good
+    then and is not now is damage, but what follows is judged as if it counted, so that only what is wrong is named.
+    Without a head (None) it is not known how far the log was carried out; with one, nobody vouches for what lies behind it.
     """
     before = end
-    waiting: Examined | None = None
-    for examined in documents:
-        if waiting is not None:
-            judged = _judged(stream, before, waiting, books, _text(examined.document, "previous"))
-            yield judged
-            before = judged.end
-        waiting = examined
-    if waiting is not None:
-        last = head.hash if head.seq == before.seq + 1 else ""
-        yield _judged(stream, before, waiting, books, last)
+    coming = _Coming(documents)
+    while (examined := coming.take()) is not None:
+        judged = _judged(stream, before, examined, books, coming, head)
+        yield judged
+        before = judged.end
 
 
-def _judged(stream: str, before: Head, examined: Examined, books: Books, taken: str) -> Judged:
-    """Judge a document; `taken` is the end after it that the next writer saw, empty where nobody tells."""
+class _Coming:
+    """The documents to come, of which some can be looked at before it is their turn."""
+
+    def __init__(self, documents: Iterable[Examined]) -> None:
+        self._rest = iter(documents)
+        self._waiting: deque[Examined] = deque()
+
+    def take(self) -> Examined | None:
+        return self._waiting.popleft() if self._waiting else next(self._rest, None)
+
+    def look(self, number: int) -> Examined | None:
+        while len(self._waiting) <= number:
+            following = next(self._rest, None)
+            if following is None:
+                return None
+            self._waiting.append(following)
+        return self._waiting[number]
+
+
+def _judged(  # noqa: PLR0917 -- all of different types
+    stream: str, before: Head, examined: Examined, books: Books, coming: _Coming, head: Head | None
+) -> Judged:
     document, entry, damage, reason, digest, further = examined
     if not damage and entry is not None:
         damage, reason = _misfit(stream, before, entry, books)
     passed = entries.passed_digest(before, digest)
-    if taken == passed.hash and not damage:
+    own = Head(before.seq + 1, _text(document, "hash"), before.time)
+    counted = _counted(own, passed, coming, head, doubted=bool(damage))
+    if counted is False and not damage:
         damage, reason = CHAIN, "it is in order, and yet the one after it passed over it"
         return Judged(document, None, damage, reason, passed, further)
-    if damage and taken in ("", passed.hash):
+    if damage and not counted:
         return Judged(document, None, VOID, reason, passed, further)
     time = before.time
     if entry is not None:
         books.take(stream, before.seq + 1, entry.changes)
         time = entry.time if before.time <= entry.time <= INSTANT_MAX else before.time
-    return Judged(document, entry, damage, reason, Head(before.seq + 1, _text(document, "hash"), time), further)
+    return Judged(document, entry, damage, reason, own._replace(time=time), further)
+
+
+def _counted(own: Head, passed: Head, coming: _Coming, head: Head | None, *, doubted: bool) -> bool | None:
+    """Tell from the head, or from what comes later, whether an entry counted for its contemporaries; None if nothing tells.
+
+    What comes next alone does not tell: it may be forged itself, behind either end. So both ends are followed on, over
+    entries that count and such that are void, to the head, or to the last document that follows one of them and not the
+    other: that of a writer who judged as everybody does.
+    """
+    if head is not None and head.seq < own.seq:
+        return None
+    following = coming.look(0)
+    at_head = head is not None and head.seq == own.seq
+    if not doubted and not at_head and (following is None or _text(following.document, "previous") != passed.hash):
+        return None
+    good, void, told, linked, before = [own.hash], [passed.hash], None, False, ""
+    for number in range(LOOK_MAX):
+        seq = own.seq + number
+        if head is not None and head.seq == seq:
+            if (head.hash in good) != (head.hash in void):
+                return head.hash in good
+            return doubted or None if told is None else told
+        following = coming.look(number)
+        if following is None:
+            break
+        previous = _text(following.document, "previous")
+        if (previous in good) != (previous in void):
+            told = previous in good
+        linked = linked or (number > 0 and previous == before)
+        before = _text(following.document, "hash")
+        good, void = (_after(ends, following, seq) for ends in (good, void))
+    return (linked and doubted) or None if told is None else told
+
+
+def _after(ends: Sequence[str], document: Examined, seq: int) -> list[str]:
+    """Return the ends after a document that follows one of some ends, or is void behind them."""
+    counting = [_text(document.document, "hash")] if _text(document.document, "previous") in ends else []
+    return [*counting, *(entries.passed_digest(Head(seq, end, 0), document.digest).hash for end in ends)][:ENDS_MAX]
 
 
 def _misfit(stream: str, before: Head, entry: Entry, books: Books) -> tuple[str, str]:

@@ -141,7 +141,7 @@ def _bring_stream(
 ) -> Head:
     examined = (examine(document, permitted) for document in documents)
     head = EMPTY_HEAD
-    for judged in walk(stream, examined, builder, head=Head(end.seq, end.head, 0) if end.head else EMPTY_HEAD):
+    for judged in walk(stream, examined, builder, head=Head(end.seq, end.head, 0) if end.head else None):
         head = judged.end
         if judged.damage not in ("", VOID):
             raise _damaged(stream, judged)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dca.core import clock
+from dca.core.clock import INSTANT_MAX
 from dca.core.errors import DamagedError
 from dca.core.model import DEFAULT_SITE, GLOBAL_STREAM, TENANT_STREAM_PREFIX, Claim, Login, Role
 from dca.core.names import shown
@@ -25,6 +26,7 @@ from dca.store.sums import Money, Sums
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from dca.store.authors import Authors
     from dca.store.entry import Permitted
     from dca.store.examination import Brought, Wrong
     from dca.store.export import Logged
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from dca.store.replay import Examined, Judged
 
 MUTABLE = tuple(kind for kind, of in RECORD_KINDS.items() if of.mutable and kind != CLAIM)
+AHEAD_MAX = 1_000
+"""So many documents ahead of the end of a stream are looked at for one that shows that entries are missing before it."""
 APPENDED = tuple(kind for kind, of in RECORD_KINDS.items() if not of.mutable)
 
 
@@ -58,9 +62,15 @@ class Verification:
     """One run over books."""
 
     def __init__(
-        self, archive: Archive | None, *, signed: bool, heads: Mapping[str, tuple[int, str]] | None = None
+        self,
+        archive: Archive | None,
+        *,
+        signed: bool,
+        heads: Mapping[str, tuple[int, str]] | None = None,
+        authors: Authors | None = None,
+        now: int = INSTANT_MAX,
     ) -> None:
-        """Take the archive, if there is more than a log, and the ends that a checkpoint names."""
+        """Take the archive, if there is more than a log, the ends that a checkpoint names, who may do what, and the time."""
         self.findings = Findings()
         self.counts: Counter[str] = Counter()
         self.ends: dict[str, Head] = {}
@@ -72,6 +82,10 @@ class Verification:
         self._archive = archive
         self._signed = signed
         self._checkpoint = heads or {}
+        self._permissions = authors
+        self._now = now
+        self._unpermitted: dict[tuple[str, str], dict[str, Any]] = {}
+        """By author and command the first entry that its author's roles do not permit, and how many there are."""
         self._money: dict[str, Money] = {}
         self._present: Counter[str] = Counter()
         self._reported: set[tuple[str, str]] = set()
@@ -189,7 +203,8 @@ class Verification:
         """Walk over a stream or a part of it; return its end."""
         end = begin
         self.counts["heads"] += head != EMPTY_HEAD
-        for judged in walk(stream, examined, self.states, end=begin, head=head):
+        known = head if self._archive is not None else None
+        for judged in walk(stream, examined, self.states, end=begin, head=known):
             end = judged.end
             self._take(stream, judged, head)
             if end.seq == head.seq:
@@ -236,17 +251,28 @@ class Verification:
             if brought.declared:
                 said = f"entry {seq} of stream {stream} says that {entry.actor} brought what was there before it"
                 self.findings.note(kinds.BROUGHT, said, stream=stream, seq=seq, actor=entry.actor)
-            for name, last in brought.declared.items():
-                self._declared[name] = max(last, self._declared.get(name, 0))
+                if not self._lacking(judged.document, entry):
+                    self._declare(seq, brought.declared)
             self.counts["records"] += sum(brought.appended.values())
             if stream == GLOBAL_STREAM:
                 self._begins(entry)
+            if entry.time > self._now + CLOCK_BEHIND_MAX:
+                said = f"entry {seq} of stream {stream} says that it was written at {clock.iso(entry.time)}"
+                self.findings.note(kinds.FUTURE, said, stream=stream, seq=seq, author=_author_of(judged.document))
             for wrong in self._still_wrong(brought.wrong):
                 if wrong.damage == kinds.ALTERED or seq <= head.seq or self._is_whole:
                     self._wrong(*wrong[:4], stream, seq)
                 if wrong.damage == kinds.ALTERED or seq <= head.seq or self._is_whole or self.strict:
                     self.mend(Mend(wrong.kind, wrong.id, wrong.record, 0))
         self._author(stream, seq, judged)
+
+    def _declare(self, seq: int, declared: Mapping[str, int]) -> None:
+        """Take the word of an entry of the global stream for what it brought, which lies before it."""
+        for name, last in declared.items():
+            until = min(last, seq - 1) if name == GLOBAL_STREAM else last
+            self._declared[name] = max(until, self._declared.get(name, 0))
+        if GLOBAL_STREAM in declared:
+            self._unpermitted.clear()  # no entries but the first ones of this stream, which were brought
 
     def _begins(self, entry: Entry) -> None:
         """Note which changes of roles and logins an entry begins, and which it ends."""
@@ -287,10 +313,24 @@ class Verification:
             if judged.entry is not None and actor != author:
                 said = f"says {shown(actor)} wrote it, the store says {shown(author)}"
                 self._doubt(stream, seq, said, author=author, actor=str(actor))
+            if judged.entry is not None:
+                self._permission(judged.document, judged.entry, author)
         elif self._signed and stream in self._first_signed:
             self._doubt(stream, seq, "has no stamp of its author")
         elif self._signed:
             self._unsigned[stream] = (seq, judged.end.time)
+
+    def _permission(self, document: Mapping[str, Any], entry: Entry, author: str) -> None:
+        """Hold what an entry does against what its author's roles permit."""
+        said = self._lacking(document, entry)
+        if said:
+            command = f"{entry.category} {entry.action}"
+            sentence = f"entry {entry.seq} of stream {entry.stream} ({command}) {said}"
+            first = {"stream": entry.stream, "seq": entry.seq, "command": command, "sentence": sentence, "count": 0}
+            self._unpermitted.setdefault((author, command), first)["count"] += 1
+
+    def _lacking(self, document: Mapping[str, Any], entry: Entry) -> str:
+        return self._permissions.lacking(document, entry) if self._permissions is not None else ""
 
     def _doubt(self, stream: str, seq: int, what: str, **facts: str) -> None:
         sentence = f"entry {seq} of stream {stream} {what}"
@@ -306,22 +346,60 @@ class Verification:
             places = self._archive.beyond({stream: end.seq for stream, end in self.ends.items()})
             later: dict[str, set[int]] = {}
             for place in places:
-                if place.seq < 1 or place.stream not in self.ends:
-                    sentence = f"the log holds {shown(place.id)}, which is no place of an entry"
-                    self.findings.add(kinds.STRAY, sentence, document=place.id)
-                else:
+                if place.seq >= 1 and place.stream in self.ends:
                     later.setdefault(place.stream, set()).add(place.seq)
-            behind = {stream: min(seqs) for stream, seqs in later.items() if self._is_gap(stream, seqs)}
+            ahead = {stream: min(seqs) for stream, seqs in later.items() if self._is_ahead(stream, seqs)}
+            behind = {stream: seq for stream, seq in ahead.items() if self._is_gap(stream, later[stream], source)}
             for stream, seq in behind.items():
                 self._behind(stream, seq, source)
             if not behind:
-                return
+                break
+        for place in places:
+            if place.stream not in later or place.seq < 1:
+                sentence = f"the log holds {shown(place.id)}, which is no place of an entry"
+                self.findings.add(kinds.STRAY, sentence, document=place.id)
+            elif place.stream in ahead:
+                self._ahead(place.stream, place.seq)
 
-    def _is_gap(self, stream: str, seqs: set[int]) -> bool:
-        """Tell whether entries lie behind a gap, and are not just what writers have added meanwhile."""
+    def _is_ahead(self, stream: str, seqs: set[int]) -> bool:
+        """Tell whether documents do not follow the end of a stream, and are not just what writers have added meanwhile."""
         assert self._archive is not None
         following = self.ends[stream].seq + 1
         return following not in seqs and not self._archive.documents(stream, following, 1)
+
+    def _is_gap(self, stream: str, seqs: set[int], source: Source) -> bool:
+        """Tell whether entries are missing before documents that lie ahead: the head or a record shows that they counted.
+
+        Whoever may write to the log can put documents under numbers to come, of which nothing follows.
+        """
+        if self.states.heads.get(stream, EMPTY_HEAD).seq > self.ends[stream].seq:
+            return True
+        return any(
+            self._has_come(examined.entry, examined.further)
+            for seq in sorted(seqs)[:AHEAD_MAX]
+            for examined in islice(source.stream(stream, seq), 1)
+            if examined.entry is not None and not examined.damage
+        )
+
+    def _has_come(self, entry: Entry, brought: Brought) -> bool:
+        """Tell whether a record of an entry is there as it brings it."""
+        assert self._archive is not None
+        if brought.appended or self._is_whole:
+            return True
+        for kind, record, _ in entry.changes:
+            (stored,) = self._archive.stored_by(kind, [record.id])
+            if stored is not None and (stored.version, stored.record) == (entry.seq, record):
+                return True
+        return False
+
+    def _ahead(self, stream: str, seq: int) -> None:
+        assert self._archive is not None
+        document = next(iter(self._archive.documents(stream, seq, 1)), {})
+        author = _author_of(document)
+        by = f", written by {author}," if author else ""
+        sentence = f"entry {seq} of stream {stream}{by} lies ahead of the end of its stream"
+        facts = {"author": author} if author else {}
+        self.findings.add(kinds.AHEAD, sentence, stream=stream, seq=seq, **facts)
 
     def _behind(self, stream: str, seq: int, source: Source) -> None:
         """Go on behind a gap."""
@@ -513,6 +591,9 @@ class Verification:
 
     def _conclude(self) -> None:
         self._authors()
+        for (author, command), facts in self._unpermitted.items():
+            count = facts.pop("count")
+            self.findings.note(kinds.UNPERMITTED, each=f"{author} {command}", author=author, times=count, **facts)
         for (kind, record_id), (words, entry) in sorted(self._begun.items()):
             begun = (
                 f"{kind} {record_id}: {words} was begun by {entry.actor} at {clock.iso(entry.time)} and not finished"

@@ -37,7 +37,7 @@ def log_of(model: MemoryStore, stream: str = "t:acme") -> list[Document]:
         return archive.documents(stream, 1, 1_000)
 
 
-def replayed(documents: list[Document], *, head: Head = EMPTY_HEAD, stream: str = "t:acme") -> list[Judged]:
+def replayed(documents: list[Document], *, head: Head | None = None, stream: str = "t:acme") -> list[Judged]:
     """Walk over documents from the first on."""
     return list(walk(stream, (examine(one, PERMITTED) for one in documents), Remembered(), head=head))
 
@@ -111,6 +111,60 @@ def test_a_forged_entry_is_void_also_in_a_replay(what: str) -> None:
         assert judged[len(documents)].entry is None
         assert judged[len(documents)].end == passed
     assert replayed([*documents, first], head=passed)[-1].damage == VOID
+
+
+def in_a_row(proper: Document, end: Head, how: str) -> list[Document]:
+    """Return entries of one forger: none is fit, and each says of the one before it what suits him."""
+    first = hashed(follow(proper, end), changes=richer(proper))
+    second = hashed(first, seq=end.seq + 2, previous=first["hash"] if how != "of nothing" else "0" * 64)
+    if how == "behind the void":
+        second["previous"] = entries.passed(end, first).hash
+        second = hashed(second)
+    third = hashed(second, seq=end.seq + 3, previous=second["hash"])
+    return [first, second, third]
+
+
+@pytest.mark.parametrize("how", ["of nothing", "as if all counted", "behind the void"])
+@pytest.mark.parametrize("head", ["none", "before", "behind", "unknown"])
+def test_what_a_forger_says_of_himself_counts_for_nothing(how: str, head: str) -> None:
+    """Several forged entries in a row, one behind the other, are void all the same; who comes later says so."""
+    model = books()
+    documents = log_of(model)
+    model.write(deeds.pay("acme", 1_000))
+    model.write(deeds.add_user("acme", "alpha", "eve"))
+    proper, later = log_of(model)[-2:]
+    end = Head(len(documents), documents[-1]["hash"], documents[-1]["time"])
+    forged = in_a_row(proper, end, how)
+    passed = end
+    for one in forged:
+        passed = entries.passed(passed, one)
+    honest = follow(later, passed)
+    heads = {"none": EMPTY_HEAD, "before": end, "behind": Head(honest["seq"], honest["hash"], 0), "unknown": None}
+    judged = replayed([*documents, *forged, honest], head=heads[head])
+    assert damaged(judged) == [(end.seq + number, VOID) for number in (1, 2, 3)]
+    assert judged[-1].end.hash == honest["hash"]
+    if head in {"none", "before"}:
+        assert damaged(replayed([*documents, *forged], head=heads[head])) == damaged(judged)
+
+
+@pytest.mark.parametrize("head", ["before", "behind", "unknown"])
+def test_nobody_makes_a_good_entry_void_by_passing_over_it(head: str) -> None:
+    """A forged entry names the end that would be there without the good one before it."""
+    model = books()
+    documents = log_of(model)
+    model.write(deeds.pay("acme", 1_000))
+    (good,) = log_of(model)[len(documents) :]
+    before = Head(len(documents), documents[-1]["hash"], documents[-1]["time"])
+    forged = follow(good, entries.passed(before, good))
+    passed = entries.passed(Head(good["seq"], good["hash"], good["time"]), forged)
+    model.write(deeds.add_user("acme", "alpha", "eve"))
+    honest = follow(log_of(model)[-1], passed)
+    heads = {"before": before, "behind": Head(honest["seq"], honest["hash"], 0), "unknown": None}
+    judged = replayed([*documents, good, forged, honest], head=heads[head])
+    assert damaged(judged) == [(forged["seq"], VOID)]
+    assert judged[-1].end.hash == honest["hash"]
+    if head == "before":
+        assert damaged(replayed([*documents, good, forged], head=before)) == [(forged["seq"], VOID)]
 
 
 def test_an_entry_that_was_changed_afterwards_is_named_and_nothing_else() -> None:
