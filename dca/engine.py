@@ -175,9 +175,10 @@ class Session:
             return
         guard = self.store.guard()
         if guard is not None:
-            for scope in access.scopes(self.command, values):
-                access.check_by_guard(guard, self.command, scope, self._route)
-                self._admitted.add(scope)
+            with suppress(*((UnreachableError,) if self.command.examines else ())):
+                for scope in access.scopes(self.command, values):
+                    access.check_by_guard(guard, self.command, scope, self._route)
+                    self._admitted.add(scope)
         elif beside:
             with suppress(DamagedError, UnreachableError):
                 self.store.preview(lambda view: self.admit(Book(view, self.now), values))

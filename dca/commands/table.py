@@ -60,6 +60,8 @@ class Command(NamedTuple):
     """module.function that names the records a line of its --file needs; empty where it takes no lines."""
     beside: str = ""
     """The option with which it leaves the books alone and needs no permission."""
+    examines: bool = False
+    """Whether it looks at the store itself, and so goes on where that cannot even be asked who may do what."""
     secret: bool = False
     """Whether its answer holds a secret, which the books must not keep under a key."""
 
@@ -227,7 +229,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "doctor", "", "doctor.examine", (SITE, HOLD, LOG), (), GLOBAL, "GET /doctor", _AUDITING, rows="doctor.rows",
-        session=True,
+        session=True, examines=True,
     ),
     Command(
         "backup", "[--overwrite] FILE", "backup.make", _ALL, (), GLOBAL, "POST /backups", _ADMIN, rows="backup.rows", session=True,

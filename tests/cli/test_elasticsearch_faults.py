@@ -235,3 +235,11 @@ def test_two_at_once(elasticsearch: Server, prefix: str, folder: Path) -> None:
         thread.join()
     assert sorted(result.status for result in results) == [0, 1], results
     assert shell.ok("project", "show", "--project=p")["project"]["free"] == 4
+
+
+def test_doctor_examines_what_cannot_be_asked(folder: Path) -> None:
+    """Where nobody can say who may do what, doctor still has a line for everything that it looked at."""
+    answer = checks.failure(at(folder, f"http://127.0.0.1:{free_port()}/p-").run("doctor", "--wait=1"), 3)
+    lines = {line["name"]: line["state"] for line in answer["checks"]}
+    assert lines["program"] == "ok"
+    assert lines["store"] == "failed"
