@@ -64,6 +64,13 @@ SEARCHED: Mapping[str, tuple[str, ...]] = {
     "setup": (TRANSACTION, TENANT, LOG),
 }
 """What a command searches, and therefore refreshes before; everything else it reads by id."""
+LOOKED: Mapping[str, tuple[str, ...]] = {
+    "log verify": ALL,
+    "log repair": ALL,
+    "backup": (LOG,),
+    "store copy": (LOG,),
+}
+"""What a command looks at: an index that cannot be looked at would seem lost, and its records missing."""
 OF_SECURITY = ("role", "login")
 BENCH = "bench-"
 """What the prefix of books that are measured ends with, but for a random number."""
@@ -89,6 +96,8 @@ def needs(command: str, row: Row) -> Needs:
         indices[kind].add(READ)
     for kind in SEARCHED.get(command, ()):
         indices[kind].add(REFRESH)
+    for kind in LOOKED.get(command, ()):
+        indices[kind].add(LOOK)
     for kind in _written(row.writes):
         indices[kind].add(PUT if _is_mutable(kind) else APPEND)
     cluster = _further(command, row, indices)
@@ -124,8 +133,6 @@ def _further(command: str, row: Row, indices: dict[str, set[str]]) -> set[str]:
     if command == "log repair":
         for kind in ALL[:-1]:
             indices[kind] |= {PUT, DELETE}
-    if command in ("log verify", "log repair", "backup", "store copy"):
-        indices[LOG].add(LOOK)
     if command == "bench":
         cluster |= {"monitor", "manage_ingest_pipelines"}
         indices[f"{BENCH}*"].add("all")
