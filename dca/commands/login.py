@@ -206,13 +206,14 @@ def listed(session: Session) -> dict[str, Any]:
 
 
 def _within(session: Session, book: Book) -> list[roster.Holder]:
-    """Return the logins that have a role on a scope which the caller's holds."""
+    """Return the logins that have a role on a scope which the caller's holds, with those roles; to the site's, all."""
     is_seen = roster.seen(session, book)
-    return [
-        holder
-        for holder in roster.BookRoster(session, book).holders()
-        if any(is_seen(scope) for _, scope in map(split_grant, holder.grants)) or is_seen(SITE)
-    ]
+    found = []
+    for holder in roster.BookRoster(session, book).holders():
+        grants = tuple(grant for grant in holder.grants if is_seen(split_grant(grant)[1]))
+        if grants or is_seen(SITE):
+            found.append(holder._replace(grants=grants))
+    return found
 
 
 def rows(answer: dict[str, Any]) -> list[dict[str, Any]]:

@@ -114,6 +114,19 @@ def test_what_is_not_below_stays(site: Site, login: str, words: str, options: di
     refused(site, login, words, options)
 
 
+def test_what_others_have_elsewhere_is_not_shown(site: Site) -> None:
+    """An administrator of a tenant sees the logins of the tenant, and of their roles those on it."""
+    site.must("role grant", {**VIEWER, "--tenant": "acme"})
+    site.must("role grant", {**VIEWER, "--tenant": "blue"})
+    logins = site.run(CHIEF, "login list", {}).answer["logins"]
+    assert {one["login"]: one["roles"] for one in logins} == {
+        CHIEF: ["tenant-administrator@tenant/acme"],
+        "hook": ["operator@tenant/acme"],
+        "vera": ["viewer@tenant/acme"],
+    }
+    assert len(site.run(ROOT, "login list", {}).answer["logins"]) > len(logins)
+
+
 def test_the_last_root_stays(site: Site) -> None:
     """Neither taken, nor disabled, nor deleted, by itself; a second root may go."""
     for words, options in (
