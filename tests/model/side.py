@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dca.commands.table import BY_WORDS, PERMITTED
+from dca.commands.table import BY_WORDS, PERMITTED, rows
 from dca.config import Settings
 from dca.core.errors import DcaError
 from dca.engine import Store, Surroundings, run
@@ -52,7 +52,7 @@ class Elastic(ElasticStore):
 
 def elastic_at(address: Address) -> Elastic:
     """Return an Elasticsearch store that knows the same caller."""
-    return Elastic(address, PERMITTED)
+    return Elastic(address, PERMITTED, rows=rows())
 
 
 def sqlite_at(path: Path) -> SqliteStore:
