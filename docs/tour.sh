@@ -69,10 +69,15 @@ run list --format=table
 say '10. The bill of a project, day by day and user by user.'
 run bill generate --project=phy-lattice --time_period="2026-11-23,$(date -u +%F)"
 
-say '11. The audit log: who did what, chained by hashes.'
+say '11. The first root closes the books: Dmitri may read his tenant, and nothing else.'
+run role grant --role=root --login="$(id -un)" -m
+run login add --login=dmitri --role=viewer --tenant=physics -m
+run login list --format=table
+
+say '12. The audit log: who did what, chained by hashes.'
 run log list --limit=8 --format=table
 
-say '12. The proof: every entry, record and sum examined.'
+say '13. The proof: every entry, record and sum examined.'
 run log verify --format=table
 
 say 'That was dca. The books were in one file; a site that outgrows it points dca at its Elasticsearch. See README.md.'
