@@ -58,9 +58,9 @@ def add(
         else:
             made = roster.granted(session, book, roles, holder, role, tenant=tenant, project=project)
 
-        def apply(guard: Guard) -> None:
-            made.apply(guard, secret or None)
-            guard.enable(login, enabled=True)
+        def apply(guard: Guard) -> dict[str, Any]:
+            done = made.apply(guard, secret or None)
+            return roster.told(done.get("done", ()), guard.enable(login, enabled=True))
 
         return Plan(made.records, apply, {"login": login, "roles": list(made.grants)})
 
@@ -120,12 +120,11 @@ def _end(session: Session, login: str, state: str) -> dict[str, Any]:
             raise RefusedError(f"login {login} was not made by dca; take its roles with dca role revoke.")
         grants = holder.grants if state == DISABLED else ()
 
-        def apply(guard: Guard) -> None:
+        def apply(guard: Guard) -> dict[str, Any]:
             if state == DISABLED:
-                guard.enable(login, enabled=False)
-            else:
-                guard.drop_keys(login)
-                guard.drop_account(login)
+                return roster.told(guard.enable(login, enabled=False))
+            ended = guard.drop_keys(login)
+            return roster.told([f"ended its API keys: {ended}"] if ended else [], guard.drop_account(login))
 
         answer = {"login": login, "state": "disabled" if state == DISABLED else "deleted", "roles": list(grants)}
         return Plan((roster.login_record(book, login, grants, state),), apply, answer)
@@ -144,7 +143,12 @@ def password_set(session: Session, login: Login) -> dict[str, Any]:
         holder = needed_holder(roles, login)
         roster.check_stands_above(book, roles, session.command.words, holder)
         record = roster.login_record(book, login, holder.grants, holder.state)
-        return Plan((record,), lambda guard: guard.set_password(login, secret), {"login": login})
+
+        def apply(guard: Guard) -> dict[str, Any]:
+            guard.set_password(login, secret)
+            return {}
+
+        return Plan((record,), apply, {"login": login})
 
     return change(session, f"--login={login}", plan)
 

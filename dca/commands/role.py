@@ -122,16 +122,15 @@ def install(session: Session, form: Form = DIRECT) -> dict[str, Any]:
 
 def _install(standing: Sequence[Definition]) -> Callable[[Guard], dict[str, Any]]:
     def apply(guard: Guard) -> dict[str, Any]:
-        done = guard.register()
+        done = [guard.register()]
         there = guard.roles()
         fresh = {folded(one.name): one for one in standing}
-        for role in standing:
-            guard.put_role(role)
+        done += [guard.put_role(role) for role in standing]
         for old in there:
             known = access.template(old.name)
             if old.scope or folded(old.name) not in fresh:
-                guard.put_role(old._replace(commands=known.commands, level=known.level) if known else old)
-        return {"done": done}
+                done.append(guard.put_role(old._replace(commands=known.commands, level=known.level) if known else old))
+        return roster.told(*done)
 
     return apply
 
@@ -222,10 +221,9 @@ def delete(session: Session, role: Name) -> dict[str, Any]:
         if having:
             raise RefusedError(f"role {there.name} is granted to {', '.join(having[:5])}; revoke it first.")
 
-        def apply(guard: Guard) -> None:
-            for one in guard.roles():
-                if folded(one.name) == folded(there.name):
-                    guard.drop_role(one.granted)
+        def apply(guard: Guard) -> dict[str, Any]:
+            gone = [one for one in guard.roles() if folded(one.name) == folded(there.name)]
+            return roster.told(*[guard.drop_role(one.granted) for one in gone])
 
         return Plan((_record(book, there, REMOVED),), apply, {"role": _bare(there)})
 
@@ -283,8 +281,8 @@ def revoke(
             roster.check_leaves_root(roles, session.command.words, holder)
         left = [one for one in holder.grants if one != grant]
 
-        def apply(guard: Guard) -> None:
-            guard.put_account(login, left, None)
+        def apply(guard: Guard) -> dict[str, Any]:
+            return roster.told(guard.put_account(login, left, None))
 
         return Plan((roster.login_record(book, login, left, holder.state),), apply, {"login": login, "roles": left})
 
@@ -306,14 +304,14 @@ def _record(book: Book, role: Definition, state: str) -> Role:
     )
 
 
-def _putting(role: Definition) -> Callable[[Guard], None]:
+def _putting(role: Definition) -> Callable[[Guard], dict[str, Any]]:
     """Return what puts a role into Elasticsearch, on every scope on which it is there."""
 
-    def apply(guard: Guard) -> None:
-        guard.put_role(role)
-        for old in guard.roles():
-            if folded(old.name) == folded(role.name) and old.scope != role.scope:
-                guard.put_role(role._replace(scope=old.scope))
+    def apply(guard: Guard) -> dict[str, Any]:
+        others = [
+            old.scope for old in guard.roles() if folded(old.name) == folded(role.name) and old.scope != role.scope
+        ]
+        return roster.told(*[guard.put_role(role._replace(scope=scope)) for scope in (role.scope, *others)])
 
     return apply
 

@@ -165,8 +165,8 @@ class Plan(NamedTuple):
 
     records: tuple[Role | Login, ...]
     """As they are to be."""
-    apply: Callable[[Guard], dict[str, Any] | None]
-    """Does the same at Elasticsearch; what it returns goes into the answer and nowhere else."""
+    apply: Callable[[Guard], dict[str, Any]]
+    """Does the same at Elasticsearch; what it returns goes into the answer, and what it says was `done` into the log, too."""
     answer: dict[str, Any]
 
 
@@ -198,8 +198,15 @@ def change(session: Session, details: str, plan: Callable[[Book, Roster], Plan])
         _book_outcome(session, [_as_before(was, record) for was, record in zip(before, made[0].records, strict=True)],
                       f"{details} was refused: {refused.sentence}")  # fmt: skip
         raise
-    _book_outcome(session, made[0].records, f"{details} was done")
-    return {**answer, **(further or {})}
+    done = "; ".join((f"{details} was done", *further.get("done", ())))
+    _book_outcome(session, made[0].records, done)
+    return {**answer, **further}
+
+
+def told(*done: Sequence[str]) -> dict[str, Any]:
+    """Return what an answer tells of what else was done: which API keys were ended."""
+    sentences = list(dict.fromkeys(sentence for some in done for sentence in some))
+    return {"done": sentences} if sentences else {}
 
 
 def check_on(guard: Guard, session: Session) -> None:
@@ -325,11 +332,10 @@ class Granting(NamedTuple):
         """Return all that the login then has."""
         return tuple(filter(None, self.records[0].grants.split(",")))
 
-    def apply(self, guard: Guard, password: str | None) -> None:
-        """Do the same at Elasticsearch."""
-        if self.role is not None:
-            guard.put_role(self.role)
-        guard.put_account(self.records[0].id, self.grants, password)
+    def apply(self, guard: Guard, password: str | None) -> dict[str, Any]:
+        """Do the same at Elasticsearch; return what else that did."""
+        done = guard.put_role(self.role) if self.role is not None else []
+        return told(done, guard.put_account(self.records[0].id, self.grants, password))
 
 
 def ungranted(session: Session, book: Book, holder: Holder) -> Granting:
