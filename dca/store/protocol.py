@@ -4,7 +4,8 @@ Everything here is a generator that yields operations on single documents (or se
 that the Elasticsearch adapter and the exhaustive test drive the same code. The order of the operations is the protocol:
 
 * reading: the head of a stream, then records, then the entries after the head until there is none, laid over them;
-* writing: decide on such a view, create the entry after the last one, then the records, and the head last of all.
+* writing: decide on such a view, create the entry after the last one, then the records, and the head last of all;
+  a stream's second entry waits for the head of the first.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -363,6 +364,14 @@ class View:
         self.later[stream] = []
         self.documents[head_key(stream)] = found
 
+    def is_headless(self, stream: str) -> bool:
+        """Tell whether a stream has an entry that counts, and the document that carries its head is not there yet.
+
+        No second one is written before it is there, so that one that was taken away is told from one that never was.
+        """
+        entry_counts = any(one.entry is not None for one in self.later[stream])
+        return entry_counts and self.heads[stream] == EMPTY_HEAD
+
     def recall(self, streams: Iterable[str]) -> None:
         """Begin at the remembered heads of streams."""
         for stream in streams:
@@ -678,6 +687,9 @@ def write(
             return decision
         if (yield Clock()) <= 0:
             raise BusyError("others were writing to these books all the time; nothing was changed, try again.")
+        if view.is_headless(draft.stream) and (yield from _begin(draft.stream, view.later[draft.stream])):
+            view = View(memory)
+            continue
         if draft.claim is not None and not (yield from _claim(draft.claim)):
             view = View(memory)
             continue
@@ -841,11 +853,21 @@ def _help(stream: str, reached: Head, others: Sequence[Later]) -> Steps[Head]:
     return reached
 
 
+def _begin(stream: str, first: Sequence[Later]) -> Steps[bool]:
+    """Write the first head of a stream, as far as its first entries can be carried out; tell whether that is permitted."""
+    reached = yield from _help(stream, EMPTY_HEAD, first)
+    return reached != first[-1].end or (yield from _put_head(stream, first[-1])) != DENIED
+
+
 def _move_head(stream: str, last: Later) -> Steps[bool]:
     """Write the document that carries the head; tell whether it is there, or a newer one."""
+    return (yield from _put_head(stream, last)) in (DONE, EXISTS)
+
+
+def _put_head(stream: str, last: Later) -> Steps[str]:
     kind, record_id = head_key(stream)
     record = last.head_record
     if record is None:
-        return False  # only void entries so far: there is no record to carry the head
+        return FAILED  # only void entries so far: there is no record to carry the head
     (status,) = yield Write((Item(kind, record_id, record, last.end.seq, last.end),))
-    return status in (DONE, EXISTS)
+    return str(status)

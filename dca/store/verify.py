@@ -89,6 +89,8 @@ class Verification:
         self._money: dict[str, Money] = {}
         self._present: Counter[str] = Counter()
         self._reported: set[tuple[str, str]] = set()
+        self._standing: Counter[str] = Counter()
+        """How many entries of each stream count."""
         self._void: dict[str, set[int]] = {}
         self._unsigned: dict[str, tuple[int, int]] = {}
         """Last entry of a stream before the first with a stamp: sequence and time."""
@@ -243,6 +245,7 @@ class Verification:
         if entry is None:
             self._void.setdefault(stream, set()).add(seq)
         else:
+            self._standing[stream] += 1
             brought: Brought = judged.further
             self.counts["changes"] += brought.changes
             self.counts["payments"] += brought.payments
@@ -458,8 +461,8 @@ class Verification:
             self.mend(Mend(kind, state.record.id, state.record, max(state.seq, version)))
 
     def _abandoned(self, kind: str, state: State) -> bool:
-        """Tell whether a record that carries a head is gone: the second writer would have put it there."""
-        return (kind, state.record.id) == _carrier(state.stream) and self.ends[state.stream].seq > 1
+        """Tell whether a record that carries a head is gone: nobody writes a second entry before it is there."""
+        return (kind, state.record.id) == _carrier(state.stream) and self._standing[state.stream] > 1
 
     def _versioned(self, kind: str, state: State, stored: Stored) -> None:
         """Compare a record that tells which entry wrote it: the last one that changed it, or one not far from that."""

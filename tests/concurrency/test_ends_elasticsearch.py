@@ -155,6 +155,27 @@ def test_a_command_ends_anywhere(
     all_is_finished(whole_books(distant), emptied_server)
 
 
+def test_one_after_the_other_ends_in_a_new_tenant(distant: Shell, nursery: Nursery) -> None:
+    """Who adds a tenant is killed before it is written, and who pays for it anywhere: nothing is called damaged."""
+
+    def killed(request: int, *words: str) -> bool:
+        ended = nursery.dca(distant, *words, fate=Fate(REQUEST, request))
+        assert ended.status in (0, -signal.SIGKILL), ended
+        return ended.status != 0
+
+    last = next(n for n in range(1, REQUESTS_MAX) if not killed(n, "tenant", "add", f"--tenant=u{n}")) - 1
+    payments = 0
+    for request in range(1, REQUESTS_MAX):
+        tenant = f"--tenant=t{request}"
+        assert killed(last, "tenant", "add", tenant)
+        if not killed(request, "tenant", "payment", tenant, "--payment=5"):
+            break
+        books = whole_books(distant)
+        assert books.records["tenant"][f"t{request}"].balance in (0, 5_000_000)
+        payments += bool(books.records["tenant"][f"t{request}"].balance)
+    assert payments >= 2, "the payment was killed after its entry, too"
+
+
 def all_is_finished(books: Books, server: BookServer) -> None:
     """Check that what was left unfinished was finished by those who came after: the documents are the records."""
     for kind, records in books.records.items():

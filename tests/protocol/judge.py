@@ -128,6 +128,8 @@ class Judge:
         found = self.shelf.read(world, head_key(stream))
         head = found.head if found else EMPTY_HEAD
         require(head.seq <= len(log), f"the head of {stream} is past the end of its log")
+        standing = sum(entry is not None for entry in self._line(stream, log).entries)
+        require(found or standing <= 1, f"{stream} has {standing} entries, and nothing carries its head")
         line = self._line(stream, log[: head.seq])
         for (kind, record_id), (record, seq) in line.records.items():
             there = self.shelf.read(world, (kind, record_id))

@@ -94,6 +94,13 @@ def a_new_tenant() -> None:
     acme(to_come=["new"]).explore(*actors)
 
 
+def after_a_founder() -> None:
+    """Somebody pays for a tenant whose founder crashed before the tenant was written."""
+    stage = acme(to_come=["new"])
+    stage.before(founder("a", "new"), writes=1)
+    stage.explore(writer("b", commands.pay("b", "new", 5)), luck=Luck(crashes=1))
+
+
 def a_forgery(kind: str) -> Callable[[], None]:
     """A writer and a reader meet a forged entry."""
 
@@ -280,6 +287,15 @@ def decides_once(decide: Callable[[Any], Any], permitted: entries.Permitted, *_:
             return decision
         yield Sleep(YOUNG_SECONDS)
         yield from protocol._walk(view, permitted)
+
+
+class GoesOnHeadless(View):
+    """A view that does not mind whether anything carries the head of a stream."""
+
+    def is_headless(self, stream: str) -> bool:
+        """Believe that something does."""
+        del stream
+        return False
 
 
 class FindsTheUnfinished(View):
@@ -521,6 +537,7 @@ MUTANTS: dict[str, Mutant] = {
     "the head is moved past an unfinished entry": Mutant({"_help": helps_nobody}, lambda: two_charges(crashes=1)),
     "the head is moved past what could not be written": Mutant({"_help": helps_past_refusals}, a_charge_and_a_user),
     "the head is written without the figures": Mutant({"_move_head": head_with_old_figures}, two_charges),
+    "a second entry does not wait for what carries the head": Mutant({"View": GoesOnHeadless}, after_a_founder),
     "a newer record counts as not written": Mutant({"_carry_out": newer_is_not_there}, two_charges),
     "the own entry is not looked for after a time-out": Mutant(
         {"_commit": lost_is_lost, "_came_through": finds_nothing_of_its_own}, a_lost_answer

@@ -9,7 +9,7 @@ import pytest
 
 from tests.protocol import commands
 from tests.protocol.explore import Luck
-from tests.protocol.stage import acme, reader, writer
+from tests.protocol.stage import acme, founder, reader, writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +83,18 @@ def test_what_is_left_out_makes_no_difference(pair: tuple[str, str]) -> None:
             )
         )
     assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("backwards", [False, True], ids=["forwards", "backwards"])
+def test_after_a_founder_crashed(*, backwards: bool) -> None:
+    """A tenant whose founder crashed before it was written: whoever comes next writes it before anything else."""
+    stage = acme(to_come=["new"])
+    stage.before(founder("f", "new"), writes=1)
+    actors = [
+        writer("a", commands.pay("a", "new", 5)),
+        writer("b", commands.add_project("b", "n", "new", 0), may_hear=("refused",)),
+    ]
+    stage.explore(*actors, luck=Luck(crashes=2, failures=1), backwards=backwards)
 
 
 def test_the_head_comes_to_the_end() -> None:

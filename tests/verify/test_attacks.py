@@ -262,6 +262,17 @@ def test_money_that_does_not_add_up_is_told(books: Attacked) -> None:
 # -- what is no damage -----------------------------------------------------------------------------------------------
 
 
+def test_a_tenant_behind_a_void_entry_is_not_written_yet(server_books: AttackedServer) -> None:
+    """Of the two entries of its stream only one counts, and nobody may have carried that out: the tenant is not missing."""
+    server_books.put_entry("t:new", 1, {"stream": "t:new", "seq": 1})
+    server_books.store.write(deeds.add_tenant("new"))
+    server_books.drop_record("tenant", "new")
+    assert found(verified(server_books.store)) == [("void", "t:new:1")]
+    server_books.store.write(deeds.pay("new", 5))
+    server_books.drop_record("tenant", "new")
+    assert found(verified(server_books.store)) == [("void", "t:new:1"), ("missing", "tenant new")]
+
+
 def test_an_unused_claim_is_a_note(books: Attacked) -> None:
     """It is idle."""
     books.put_record("claim", "omega", {"id": "omega", "tenant": "acme", "generation": 1})
