@@ -18,6 +18,8 @@ LEVEL_DEFAULT = 10
 SITE = ""
 TENANT_SCOPE, PROJECT_SCOPE = "tenant/", "project/"
 LOGIN_LENGTH_MAX = 64
+OVER_OTHERS = ("role", "login")
+"""What the commands are about with which one rules others, each at the level of the role that has it."""
 
 
 class Template(NamedTuple):
@@ -162,7 +164,8 @@ def check_gives(powers: Sequence[Power], command: str, given: Power, places: Col
     """Refuse to give, change or take a role at or above one's own level, beyond one's scope, or with more than one has.
 
     powers are those of whoever does it, command is what they do; places are the scopes that cover that of the role.
-    What one has without that very command does not count: it gives no right over others. Root is bound by nothing.
+    What one has without that very command does not count: it gives no right over others; and a right over others is given
+    only from above the level at which it is given. Root is bound by nothing.
     """
     acting = [one for one in powers if command in one.commands]
     if any(one.is_root for one in acting):
@@ -183,6 +186,12 @@ def check_gives(powers: Sequence[Power], command: str, given: Power, places: Col
     more = sorted(given.commands - own_commands)
     if more:
         raise DeniedError(f"role {given.role} holds {more[0]}, which you may not do yourself on that scope.")
+    above = {words for one in powers if covers(one.scope, places) and one.level > given.level for words in one.commands}
+    beyond = sorted(one for one in given.commands - above if one.partition(" ")[0] in OVER_OTHERS)
+    if beyond:
+        raise DeniedError(
+            f"role {given.role} holds {beyond[0]} at level {given.level}, which you do not have yourself above that level."
+        )
 
 
 def check_keeps_root(command: str, roots: int) -> None:
