@@ -198,11 +198,11 @@ def _port(host: str, parts: "SplitResult") -> int:
 
 
 def login() -> str:
-    """Return the login of whoever runs this process; its number where it has no name."""
+    """Return the login of whoever runs this process; its number where it has no name, as no name can be."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
-        return f"uid {os.geteuid()}"
+        return f"uid:{os.geteuid()}"
 
 
 def environment() -> Mapping[str, str]:

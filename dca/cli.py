@@ -415,9 +415,11 @@ def _ask_secret(question: str) -> str:
         return ""
     if not sys.stdin.isatty():
         try:
-            return sys.stdin.readline().rstrip("\r\n")
+            secret = sys.stdin.readline().rstrip("\r\n")
+            secret.encode()  # another locale takes bytes that are none, and Elasticsearch would keep ? in their place
         except (OSError, ValueError):
             raise UsageError("standard input cannot be read as UTF-8; write the password on its first line.") from None
+        return secret
     from getpass import getpass
 
     try:

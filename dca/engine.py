@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from dca.book import Book, ClaimedElsewhere, stream_of_tenant
 from dca.commands import access, figures
 from dca.commands.arguments import convert, text
-from dca.commands.table import BY_PROJECT, BY_TENANT, GLOBAL, MOVE, RELEASE_CLAIM, Command, function, logged
+from dca.commands.table import ANYWHERE, BY_PROJECT, BY_TENANT, GLOBAL, MOVE, RELEASE_CLAIM, Command, function, logged
 from dca.config import Settings
 from dca.core.clock import iso
 from dca.core.errors import DamagedError, RefusedError, UnreachableError, UsageError
@@ -226,10 +226,12 @@ class Session:
         self, words: str, work: Callable[[Book], dict[str, Any]], *, stream: str, details: str
     ) -> dict[str, Any]:
         """Do all the work of the command as one entry, which also keeps the command's key, if it has one."""
+        return self.decide(words, lambda book: self.once(book, work), stream=stream, details=details)
+
+    def once(self, book: Book, work: Callable[[Book], dict[str, Any]]) -> dict[str, Any]:
+        """Do all the work of the command in the book of its only entry: if it has a key, once."""
         self.key_kept = True
-        if not self.key:
-            return self.decide(words, work, stream=stream, details=details)
-        return self.decide(words, lambda book: once(book, self.key, self.content, work), stream=stream, details=details)
+        return once(book, self.key, self.content, work) if self.key else work(book)
 
     def commit(self, words: str, work: Callable[[Book], T], *, details: str) -> T:
         """Do a piece of work that chooses its stream itself and commit it as one entry."""
@@ -386,8 +388,12 @@ def _run_change(session: Session, work: Callable[..., Any], values: Mapping[str,
 
 
 def _run_session(session: Session, work: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Run a command of several commits; each can be repeated, so its key is kept once, in the global stream."""
-    if not session.key or session.dry_run:
+    """Run a command of several commits; each can be repeated, so its key is kept once, in the global stream.
+
+    What the books let somebody do to somebody else is judged by whom it concerns before a kept answer is given.
+    """
+    is_judged = session.command.scope == ANYWHERE and session.store.guard() is None
+    if not session.key or session.dry_run or is_judged:
         answer: dict[str, Any] = work(session, **values)
         return answer
     kept = session.kept()

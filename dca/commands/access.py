@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from dca.commands.table import ANYWHERE, BY_PROJECT, BY_TENANT, BY_WORDS, COMMANDS, GLOBAL, MOVE, Command
+from dca.commands.table import ANYWHERE, BY_PROJECT, BY_TENANT, BY_WORDS, COMMANDS, GLOBAL, MOVE, OWN, Command
 from dca.core.errors import DeniedError
 from dca.core.model import ACTIVE, DISABLED, EVERYBODY
 from dca.core.names import folded, shown
@@ -175,6 +175,10 @@ def check_by_books(book: Book, login: str, command: Command, scope: str, held: S
         return
     if is_scope(scope) and permitted(held, words, places(scope, routed(book))):
         return
+    record: Login | None = book.get(LOGIN, login)
+    if record is not None and record.state == DISABLED:
+        again = f"dca login add --login={shown_login(login)}"
+        raise DeniedError(f"{login} is disabled and may do nothing; someone above it can enable it again: {again}.")
     raise refusal(login, command, scope, sorted({one.scope for one in held if words in one.commands}))
 
 
@@ -218,13 +222,16 @@ def refusal(login: str, command: Command, scope: str, elsewhere: Sequence[str]) 
     """Return the error that says what is missing where, which roles have it, and what to do."""
     having = [one for one in TEMPLATES if one.name == ROOT or one.name in command.roles]
     least = min(having, key=lambda one: one.level)
-    where = "" if scope in (SITE, OPEN) else " --" + scope.replace("/", "=", 1)
+    is_new = command.words == "tenant add"  # nobody can have a role on a tenant that is not there
+    where = "" if scope in (SITE, OPEN) or is_new else " --" + scope.replace("/", "=", 1)
     if not where and least.bound != "site":
         least = min((one for one in having if one.bound == "site"), key=lambda one: one.level)
     who = f"{login} is" if login else "nobody who does not say who they are is"
     sentence = f"{who} not permitted to run dca {command.words}{_on(scope)}; roles with it: "
     sentence += ", ".join(one.name for one in having)
-    narrowed = [place for place in elsewhere if f"--{place.partition('/')[0]}=" in command.usage]
+    narrowed = [
+        place for place in elsewhere if command.scope == OWN and f"--{place.partition('/')[0]}=" in command.usage
+    ]
     if scope == SITE and narrowed:
         return DeniedError(f"{sentence}; it is permitted with --{narrowed[0].replace('/', '=', 1)}.")
     level = "a root" if least.level == LEVEL_MAX else "someone above it"

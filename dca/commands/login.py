@@ -11,7 +11,7 @@ from dca.commands.roster import Plan, Roster, change, needed_holder
 from dca.commands.table import COMMANDS
 from dca.core.clock import iso
 from dca.core.errors import DeniedError, RefusedError, UsageError
-from dca.core.model import ACTIVE, DISABLED, EVERYBODY, REMOVED
+from dca.core.model import ACTIVE, DISABLED, REMOVED
 from dca.core.permissions import SITE, split_grant
 from dca.store.schema import LOGIN
 
@@ -48,15 +48,20 @@ def add(
         holder = roles.holder(login)
         record = book.get(LOGIN, login)
         goes_on = record is not None and record.pending == session.command.words
-        if holder is not None and holder.state == ACTIVE and not goes_on:
-            raise RefusedError(f"login {login} is there already; give it roles with dca role grant.")
-        if holder is not None:
+        is_there = holder is not None and holder.state == ACTIVE and not goes_on
+        already = RefusedError(f"login {login} is there already; give it roles with dca role grant.")
+        if is_there and not session.key:
+            raise already
+        if holder is not None and not is_there:
             roster.check_stands_above(book, roles, session.command.words, holder)
+            roster.check_stands_above_everybody(session, book, roles, holder)
         holder = (holder or roster.Holder(login, (), ACTIVE))._replace(state=ACTIVE)
         if role is None:
             made = roster.ungranted(session, book, holder)
         else:
             made = roster.granted(session, book, roles, holder, role, tenant=tenant, project=project)
+        if is_there:  # under a key it may be this very command that made it, if the caller may run it
+            raise already
 
         def apply(guard: Guard) -> dict[str, Any]:
             done = made.apply(guard, secret or None)
@@ -112,12 +117,13 @@ def _end(session: Session, login: str, state: str) -> dict[str, Any]:
         holder = roles.holder(login) if goes_on else needed_holder(roles, login)
         holder = holder or roster.Holder(login, (), state)
         roster.check_stands_above(book, roles, words, holder)
-        everybody = roles.holder(EVERYBODY) if state == DISABLED and session.store.guard() is None else None
-        if everybody is not None:  # whose roles a disabled login loses too
-            roster.check_stands_above(book, roles, words, everybody)
+        if DISABLED in (state, holder.state):
+            roster.check_stands_above_everybody(session, book, roles, holder)
         roster.check_leaves_root(roles, words, holder)
         if state == REMOVED and not holder.is_ours:
             raise RefusedError(f"login {login} was not made by dca; take its roles with dca role revoke.")
+        if state == REMOVED:
+            roster.check_not_own(session, login, ends=True)
         grants = holder.grants if state == DISABLED else ()
 
         def apply(guard: Guard) -> dict[str, Any]:
@@ -170,6 +176,8 @@ def key(session: Session, login: Login, expires: Days | None = None, *, revoke: 
         roster.check_stands_above(book, roles, session.command.words, holder)
         if holder.state != ACTIVE and not revoke:
             raise RefusedError(f"login {login} is disabled; dca login add --login={login} enables it again.")
+        if revoke:
+            roster.check_not_own(session, login, ends=False)
         record = roster.login_record(book, login, holder.grants, holder.state)
 
         def apply(guard: Guard) -> dict[str, Any]:

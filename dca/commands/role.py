@@ -13,6 +13,7 @@ from dca.core.names import folded, shown
 from dca.core.permissions import (
     BY_NAME,
     LEVEL_DEFAULT,
+    ROOT,
     TEMPLATES,
     Definition,
     check_level,
@@ -43,7 +44,7 @@ def show(session: Session, role: Name) -> dict[str, Any]:
     """Show a role: its level, its commands, the logins that have it and where, as far as your scope holds them."""
 
     def one(_: Book, roles: Roster, is_seen: Callable[[str], bool]) -> dict[str, Any]:
-        return _figure(needed_role(roles, role), roles, is_seen)
+        return _figure(_held(session, needed_role(roles, role)), roles, is_seen, everywhere=True)
 
     return {"role": _with_roster(session, one)}
 
@@ -71,17 +72,17 @@ def _all(_: Book, roles: Roster, is_seen: Callable[[str], bool]) -> list[dict[st
     return sorted(found, key=lambda one: (-one["level"], one["name"], one["scope"]))
 
 
-def _figure(role: Definition, roles: Roster, is_seen: Callable[[str], bool]) -> dict[str, Any]:
-    by_scope = isinstance(roles, roster.GuardRoster)  # Elasticsearch has a role of its own for each scope
+def _figure(
+    role: Definition, roles: Roster, is_seen: Callable[[str], bool], *, everywhere: bool = False
+) -> dict[str, Any]:
+    by_scope = isinstance(roles, roster.GuardRoster) and not everywhere  # where each scope has a role of its own
     return {
         **_bare(role),
         "logins": [
             {"login": holder.login, "on": scope}
             for holder in roles.holders()
             for name, scope in map(split_grant, holder.grants)
-            if name == folded(role.name)
-            and (scope == role.scope or (not role.scope and not by_scope))
-            and is_seen(role.scope or scope)
+            if name == folded(role.name) and (scope == role.scope or not by_scope) and is_seen(role.scope or scope)
         ],
     }
 
@@ -105,10 +106,14 @@ def install(session: Session, form: Form = DIRECT) -> dict[str, Any]:
     """Put the roles that every site has into Elasticsearch, and bring all roles there up to date with this dca.
 
     --form=direct (the default) gives them the least index privileges that their commands need, for people and hooks that
-    talk to Elasticsearch themselves; --form=service gives them none. On SQLite there is nothing to install.
+    talk to Elasticsearch themselves; --form=service gives them none, but for root, or nobody could change roles any more.
+    On SQLite there is nothing to install.
     """
     standing = [
-        Definition(one.name, one.level, access.commands_of(one.name), form=form)
+        _held(
+            session,
+            Definition(one.name, one.level, access.commands_of(one.name), form=DIRECT if one.name == ROOT else form),
+        )
         for one in TEMPLATES
         if one.bound == "site"
     ]
@@ -158,7 +163,8 @@ def create(
     """Make a role of some commands, or of those of another role; --tenant or --project binds it to one.
 
     --commands is a list by comma; a star stands for all that begin so: "transaction *,list". --level (1 to 99, 10 unless
-    given) says what the role may give and change itself: roles and logins of lower levels, within its scope.
+    given) says what the role may give and change itself: roles and logins of lower levels, within its scope. At
+    Elasticsearch the direct form is without the commands that are for root alone, which `left_out` names.
     """
     check_role_name(role)
     if folded(role) in BY_NAME:
@@ -167,18 +173,19 @@ def create(
 
     def plan(book: Book, roles: Roster) -> Plan:
         other = needed_role(roles, like) if like is not None else None
-        made = Definition(
+        asked = Definition(
             role,
             check_level(level if level is not None else min(other.level, 99) if other else LEVEL_DEFAULT),
             wanted if wanted is not None else other.commands if other else (),
             roster.scope_of(book, tenant, project),
             form,
         )
+        made = _held(session, asked)
         there = roles.role(role)
         if there is not None and there != made:
             raise RefusedError(f"role {there.name} is there already; dca role modify changes it.")
         roster.checked_power(book, roles, session.command.words, made, "")
-        return Plan((_record(book, made, ACTIVE),), _putting(made), {"role": _bare(made)})
+        return Plan((_record(book, made, ACTIVE),), _putting(made), {"role": _bare(made), **_left_out(asked, made)})
 
     return change(session, _details(role=role, commands=commands, like=like, level=level, tenant=tenant, project=project,
                                     form=form), plan)  # fmt: skip
@@ -192,13 +199,14 @@ def modify(session: Session, role: Name, commands: Text | None = None, level: Le
 
     def plan(book: Book, roles: Roster) -> Plan:
         before = _own_role(roles, role)
-        after = before._replace(
+        asked = before._replace(
             commands=wanted if wanted is not None else before.commands,
             level=check_level(level) if level is not None else before.level,
         )
+        after = _held(session, asked)
         for one in (before, after):
             roster.checked_power(book, roles, session.command.words, one, "")
-        return Plan((_record(book, after, ACTIVE),), _putting(after), {"role": _bare(after)})
+        return Plan((_record(book, after, ACTIVE),), _putting(after), {"role": _bare(after), **_left_out(asked, after)})
 
     return change(session, _details(role=role, commands=commands, level=level), plan)
 
@@ -273,12 +281,14 @@ def revoke(
         scope = roster.scope_of(book, tenant, project)
         grant = grant_text(found.name, found.scope or scope)
         was = book.get(LOGIN, login)
-        if grant not in holder.grants and (was is None or was.pending != session.command.words):
-            has = ", ".join(holder.grants) or "none"
-            raise NotFoundError(f"login {login} does not have {grant}; its roles: {has}.")
         roster.checked_power(book, roles, session.command.words, found, scope)
-        if grant == "root":
+        if grant not in holder.grants and (was is None or was.pending != session.command.words):
+            is_seen = roster.seen(session, book) if session.store.guard() is None else _anything
+            has = ", ".join(one for one in holder.grants if is_seen(split_grant(one)[1])) or "none"
+            raise NotFoundError(f"login {login} does not have {grant}; its roles: {has}.")
+        if grant == ROOT:
             roster.check_leaves_root(roles, session.command.words, holder)
+        roster.check_not_own(session, login, ends=grant == ROOT)
         left = [one for one in holder.grants if one != grant]
 
         def apply(guard: Guard) -> dict[str, Any]:
@@ -302,6 +312,24 @@ def _record(book: Book, role: Definition, state: str) -> Role:
         pending="",
         created=was.created if was is not None else book.now,
     )
+
+
+def _held(session: Session, role: Definition) -> Definition:
+    """Return a role as it is there: at Elasticsearch the direct form is without the commands that are for root alone."""
+    guard = session.store.guard()
+    if guard is None or role.form != DIRECT or role.name == ROOT:
+        return role
+    held = tuple(words for words in role.commands if not guard.is_for_root(words))
+    if not held:
+        raise RefusedError(
+            f"role {role.name} would hold nothing: with direct access to Elasticsearch only root has {role.commands[0]}."
+        )
+    return role._replace(commands=held)
+
+
+def _left_out(asked: Definition, made: Definition) -> dict[str, Any]:
+    missing = [words for words in asked.commands if words not in made.commands]
+    return {"left_out": missing} if missing else {}
 
 
 def _putting(role: Definition) -> Callable[[Guard], dict[str, Any]]:

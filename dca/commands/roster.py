@@ -7,6 +7,7 @@ What a role means and who has it is asked of Elasticsearch each time: an entry o
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dca.commands import access
@@ -29,13 +30,15 @@ from dca.core.permissions import (
     power,
     split_grant,
 )
+from dca.store.guard import BY_KEY
 from dca.store.port import Condition, Query
 from dca.store.schema import LOGIN, ROLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from dca.book import Book
+    from dca.core.model import Change
     from dca.engine import Session
     from dca.store.guard import Guard
 
@@ -175,10 +178,7 @@ def change(session: Session, details: str, plan: Callable[[Book, Roster], Plan])
     words = session.command.words
     guard = session.store.guard()
     if guard is None:
-        return session.decide_once(
-            words, lambda book: _staged(book, plan(book, BookRoster(session, book)), ""), stream=GLOBAL_STREAM,
-            details=details,
-        )  # fmt: skip
+        return _change_in_books(session, details, plan)
     check_on(guard, session)
     roster = GuardRoster(guard)
     made: list[Plan] = []
@@ -201,6 +201,40 @@ def change(session: Session, details: str, plan: Callable[[Book, Roster], Plan])
     done = "; ".join((f"{details} was done", *further.get("done", ())))
     _book_outcome(session, made[0].records, done)
     return {**answer, **further}
+
+
+def _change_in_books(session: Session, details: str, plan: Callable[[Book, Roster], Plan]) -> dict[str, Any]:
+    """Carry out a plan in the books; what somebody has beyond the caller's scope is not shown."""
+    hidden: set[str] = set()
+
+    def work(book: Book) -> dict[str, Any]:
+        roster = BookRoster(session, book)
+        if session.key:
+            with suppress(NotFoundError, RefusedError):  # a command that was done already finds it so
+                plan(book, roster)
+        answer = session.once(book, lambda chosen: _staged(chosen, plan(chosen, roster), ""))
+        is_seen = seen(session, book)
+        hidden.clear()
+        grants = answer["roles"] if "login" in answer else ()
+        hidden.update(grant for grant in grants if not is_seen(split_grant(grant)[1]))
+        return answer
+
+    answer = session.decide(session.command.words, work, stream=GLOBAL_STREAM, details=details)
+    if not hidden:
+        return answer
+    session.previewed[:] = [_without(hidden, change) for change in session.previewed]
+    return {**answer, "roles": [grant for grant in answer["roles"] if grant not in hidden]}
+
+
+def _without(hidden: Collection[str], change: Change) -> Change:
+    """Return a change of a login without some grants."""
+
+    def shown_part(record: Any) -> Any:
+        if not isinstance(record, Login):
+            return record
+        return record._replace(grants=",".join(one for one in record.grants.split(",") if one not in hidden))
+
+    return change._replace(record=shown_part(change.record), was=shown_part(change.was))
 
 
 def told(*done: Sequence[str]) -> dict[str, Any]:
@@ -303,6 +337,27 @@ def check_stands_above(book: Book, roster: Roster, command: str, holder: Holder)
             check_gives(own, command, given, access.places(given.scope, access.routed(book)))
 
 
+def check_stands_above_everybody(session: Session, book: Book, roster: Roster, holder: Holder) -> None:
+    """Refuse to disable a login, or to end that, where the caller could not give what everybody may: it goes, and returns."""
+    everybody = roster.holder(EVERYBODY) if session.store.guard() is None and holder.login != EVERYBODY else None
+    if everybody is not None:
+        check_stands_above(book, roster, session.command.words, everybody)
+
+
+def check_not_own(session: Session, login: str, *, ends: bool) -> None:
+    """Refuse to take from oneself, at Elasticsearch, what one comes in with: it could not be noted any more that it was done.
+
+    ends tells whether it takes root or the login itself; else it ends keys, with one of which the caller may be here.
+    """
+    guard = session.store.guard()
+    caller = guard.caller() if guard is not None else None
+    if caller is not None and caller.login == login and (ends or caller.kind == BY_KEY):
+        way = "let another root do it" if ends else "come with the password instead, or let another root do it"
+        raise RefusedError(
+            f"login {login} is your own: after dca {session.command.words} you could not note that it was done; {way}."
+        )
+
+
 def check_leaves_root(roster: Roster, command: str, holder: Holder) -> None:
     """Refuse to take the last root from a site."""
     if ROOT in holder.grants and holder.state == ACTIVE:
@@ -359,6 +414,11 @@ def granted(
     if standing is not None and standing.bound != "site" and not scope:
         raise RefusedError(f"role {found.name} is for a tenant or a project; add --tenant=<name> or --project=<name>.")
     given = checked_power(book, roster, session.command.words, found, scope)
+    if found.name == ROOT and scope:
+        raise RefusedError(
+            f"role {ROOT} is for the whole site; dca role create --role=<name> --like={ROOT} --{scope.replace('/', '=', 1)} "
+            "makes a role of your own for a part of it."
+        )
     record = login_record(book, holder.login, (*holder.grants, grant_text(found.name, given.scope)), ACTIVE)
     records: tuple[Login, ...] = (record,)
     if session.store.guard() is None:

@@ -162,6 +162,7 @@ class Accounts:
         doing = f"change the password of {shown(login)}"
         self._own(login, doing)
         self._security.ask(doing, "PUT", f"user/{quote(login, safe='')}/_password", {"password": password})
+        self._security.renewed(login, password)
 
     def take_role(self, name: str) -> None:
         """Take a role from all users who have it, so that nobody has it if it is made again."""

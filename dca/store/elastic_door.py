@@ -192,6 +192,12 @@ class Door:
         """Close all connections."""
         self._transport.close()
 
+    def renew(self, username: str, password: str) -> None:
+        """Go on with the new password of a user, if that is who calls."""
+        if self.address.username == username and not self.address.api_key:
+            self.address = self.address._replace(password=password, later=None)
+            self._authorization = ""
+
     def unlocked(self) -> Address:
         """Return the address with all that proves who is calling, also what a file or a command gives."""
         if self.address.later is not None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 REMEMBERED_SECONDS = 30.0
 ASKING, REGISTERING = "ask for the permissions", "register the commands as privileges"
-API_KEY = "api_key"
 HAS = "user/_has_privileges"
 
 

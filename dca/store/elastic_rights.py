@@ -216,7 +216,7 @@ def role_body(role: Guarded, application: str, prefix: str, rows: Rows) -> dict[
     for root alone: Elasticsearch's own right to manage security is as good as root, and who may destroy or replace an
     index may rewrite the log.
     """
-    is_direct, is_root = role.form != SERVICE, role.level >= ROOT_LEVEL
+    is_direct, is_root = role.form != SERVICE, role.level >= ROOT_LEVEL and not role.scope
     commands = [words for words in rows if words in role.commands]
     if is_direct and not is_root:
         commands = [words for words in commands if not is_for_root(words, rows[words])]

@@ -63,6 +63,10 @@ class Security:
         answer = self.reach(doing, method, path, body, acting_as=acting_as)
         return self._door.body_of(answer, Request(doing, method, path))
 
+    def renewed(self, login: str, password: str) -> None:
+        """Go on with a user's new password, should that be the caller."""
+        self._door.renew(login, password)
+
     def _refusal(self, answer: Answer, request: Request) -> DcaError:
         doing, host = request.doing, answer.host
         said = json.dumps(answer.body)

@@ -11,6 +11,8 @@ from dca.core.permissions import Definition
 
 EVERYWHERE = "*"
 """The resource that stands for the whole site."""
+BY_KEY = "api_key"
+"""How a caller is known who comes with an API key."""
 DIRECT, SERVICE = "direct", "service"
 """Forms of a role: for people who reach the store themselves, and for those who reach it through a service only."""
 ROOT_LEVEL = 100
@@ -77,7 +79,7 @@ class Caller(NamedTuple):
     login: str
     realm: str
     kind: str
-    """How the caller is known: "realm" by a password, "api_key" by a key; empty where security is switched off."""
+    """How the caller is known: "realm" by a password, BY_KEY by a key; empty where security is switched off."""
     roles: tuple[str, ...]
     """All roles; those that it was made with for a key of dca's, none for another key."""
     root: bool

@@ -90,7 +90,7 @@ def test_nobody_without_a_home(shell: Shell) -> None:
     if os.geteuid() == 0:
         checks.success(result)
         result = as_somebody(shell, "log", "list", user=54_321, environment={"HOME": "", "DCA_STORE": "sqlite:own.db"})
-        assert checks.success(result)["log"][0]["actor"] == "uid 54321"
+        assert checks.success(result)["log"][0]["actor"] == "uid:54321"
 
 
 @pytest.mark.parametrize(

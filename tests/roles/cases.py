@@ -218,7 +218,7 @@ GRANTS = tuple(
     Grant(role, place)
     for role in (*SITE_ROLES, *NARROW_ROLES)
     for place in (SITE, "tenant/acme", "project/rockets")
-    if place or role in SITE_ROLES
+    if (place or role in SITE_ROLES) and not (place and role == "root")
 )
 
 # -- the rule, said again and otherwise ----------------------------------------------------------------------------

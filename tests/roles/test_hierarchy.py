@@ -127,6 +127,44 @@ def test_what_others_have_elsewhere_is_not_shown(site: Site) -> None:
     assert len(site.run(ROOT, "login list", {}).answer["logins"]) > len(logins)
 
 
+def test_what_others_have_elsewhere_is_in_no_answer(site: Site) -> None:
+    """Whoever gives or takes a role on a tenant is told what its login has there, also by a dry run and a refusal."""
+    site.must("role grant", {**VIEWER, "--role": "administrator"})
+    site.must("role grant", {**VIEWER, "--tenant": "blue"})
+    here = {**VIEWER, "--tenant": "acme"}
+    tried = site.run(CHIEF, "role grant", here, dry_run=True)
+    given = site.run(CHIEF, "role grant", here, key="a-key")
+    again = site.run(CHIEF, "role grant", here, key="a-key")
+    assert again.answer["repeated"]
+    assert [one.answer["roles"] for one in (tried, given, again)] == [["viewer@tenant/acme"]] * 3
+    said = refused(site, CHIEF, "role revoke", {**VIEWER, "--project": "rockets"}, "not_found")
+    assert said.endswith("its roles: viewer@tenant/acme.")
+    taken = site.run(CHIEF, "role revoke", here)
+    assert not any(word in one.text + said for one in (tried, given, again, taken) for word in ("blue", "admin"))
+    assert site.must("whoami", {}, "vera")["roles"] == ["administrator", "viewer@tenant/blue"]
+
+
+def test_a_key_lends_no_power(site: Site) -> None:
+    """Whoever may not give a role gets no answer that was kept for one who gave it; whoever did, gets it again."""
+    low = {**VIEWER, "--login": "dora", "--tenant": "acme"}
+    for number, (words, options) in enumerate(
+        (
+            ("role grant", {**VIEWER, "--role": "administrator"}),
+            ("login add", {**VIEWER, "--role": "administrator", "--login": "carl"}),
+            ("role create", {"--role": "night", "--commands": "list"}),
+            ("role revoke", {**VIEWER, "--role": "administrator"}),
+        )
+    ):
+        key = f"key-{number}"
+        first = site.run(ROOT, words, options, key=key)
+        assert not first.code, first
+        outcome = site.run(CHIEF, words, options, key=key)
+        assert (outcome.code, outcome.exit_status) == ("not_permitted", 4), (words, outcome)
+        assert site.run(ROOT, words, options, key=key).answer == {**first.answer, "repeated": True}
+    assert not site.run(CHIEF, "login add", low, key="own").code
+    assert site.run(CHIEF, "login add", low, key="own").answer["repeated"]
+
+
 def test_the_last_root_stays(site: Site) -> None:
     """Neither taken, nor disabled, nor deleted, by itself; a second root may go."""
     for words, options in (
@@ -145,12 +183,42 @@ def test_a_disabled_login_does_nothing(site: Site) -> None:
     """Until it is enabled again, with the roles that it had; also where everybody else may."""
     site.must("role grant", {"--role": "viewer", "--login": "*"})
     site.must("login disable", {"--login": ADMINISTRATOR})
-    refused(site, ADMINISTRATOR, "list", {})
+    said = refused(site, ADMINISTRATOR, "list", {})
+    assert said.endswith(f"can enable it again: dca login add --login={ADMINISTRATOR}.")
     refused(site, ADMINISTRATOR, "rate get", {})
     refused(site, CHIEF, "login add", {"--login": ADMINISTRATOR})
     assert "is disabled" in refused(site, ROOT, "role grant", {"--role": "viewer", "--login": ADMINISTRATOR}, "refused")
     site.must("login add", {"--login": ADMINISTRATOR})
     assert site.run(ADMINISTRATOR, "tenant add", {"--tenant": "coal"}).code == ""
+
+
+def test_what_everybody_may_is_not_given_back_from_below(site: Site) -> None:
+    """Whoever may not give what * has neither enables a disabled login nor deletes it, after which it would have that."""
+    site.must("role grant", {"--role": "viewer", "--login": "*"})
+    site.must("login add", {"--login": "mallory"})
+    site.must("login disable", {"--login": "mallory"})
+    for words in ("login add", "login delete"):
+        assert "viewer on the whole site" in refused(site, CHIEF, words, {"--login": "mallory"})
+        refused(site, "mallory", "list", {})
+    site.must("login add", {"--login": "mallory"}, ADMINISTRATOR)
+    assert site.run("mallory", "list", {}).code == ""
+
+
+def test_a_level_is_not_lent_to_another_command(site: Site) -> None:
+    """Who grants from high and disables from low does not give himself a role to disable from high."""
+    for role, level, commands in (("granter", "60", "role grant,role create,list"), ("closer", "10", "login disable")):
+        site.must("role create", {"--role": role, "--level": level, "--commands": commands, "--tenant": "acme"})
+        site.must("role grant", {"--role": role, "--login": "gus"})
+    high = {"--role": "mine", "--level": "59", "--commands": "login disable", "--tenant": "acme"}
+    assert "above that level" in refused(site, "gus", "role create", high)
+    site.must("role create", {**high, "--level": "9"}, "gus")
+
+
+def test_root_is_whole(site: Site) -> None:
+    """It is not granted on a tenant or a project, where it would be another role."""
+    for place in ({"--tenant": "acme"}, {"--project": "rockets"}):
+        said = refused(site, ROOT, "role grant", {"--role": "root", "--login": "vera", **place}, "refused")
+        assert said.startswith("role root is for the whole site")
 
 
 def test_everybody(site: Site) -> None:
@@ -186,6 +254,16 @@ def test_a_role_that_changes_counts_at_once(site: Site) -> None:
     site.must("role modify", {"--role": "night", "--commands": "rate get"})
     assert site.run("nora", "rate get", {}).code == ""
     refused(site, "nora", "list", {})
+
+
+def test_a_refusal_advises_what_would_do(site: Site) -> None:
+    """No option that does not narrow the command, and no grant on a tenant that is still to be made."""
+    for words, options, advised in (
+        ("job import", {"--tenant": "acme", "--create-missing": True, "FILE": "jobs"}, "--role=operator --login=hook."),
+        ("tenant add", {"--tenant": "coal"}, "--role=administrator --login=hook."),
+    ):
+        assert refused(site, "hook", words, options).endswith(f"can give it: dca role grant {advised}")
+    assert refused(site, "hook", "list", {}).endswith("it is permitted with --tenant=acme.")
 
 
 def test_many_grant_at_once(site: Site) -> None:
