@@ -347,6 +347,8 @@ class Verification:
         assert self._archive is not None
         while True:
             places = self._archive.beyond({stream: end.seq for stream, end in self.ends.items()})
+            if any(place.stream not in self.ends for place in places) and self._begun_meanwhile(source):
+                continue
             later: dict[str, set[int]] = {}
             for place in places:
                 if place.seq >= 1 and place.stream in self.ends:
@@ -363,6 +365,14 @@ class Verification:
                 self.findings.add(kinds.STRAY, sentence, document=place.id)
             elif place.stream in ahead:
                 self._ahead(place.stream, place.seq)
+
+    def _begun_meanwhile(self, source: Source) -> bool:
+        """Walk the streams that were not there when their list was read; tell whether there are any."""
+        assert self._archive is not None
+        begun = [stream for stream in self._archive.streams() if stream not in self.states.heads]
+        for stream in begun:
+            self._stream(stream, source)
+        return bool(begun)
 
     def _is_ahead(self, stream: str, seqs: set[int]) -> bool:
         """Tell whether documents do not follow the end of a stream, and are not just what writers have added meanwhile."""

@@ -8,7 +8,7 @@ import pytest
 
 from dca.commands.table import PERMITTED
 from dca.store.crew import Crew
-from dca.store.verify import Verification
+from dca.store.verify import Inline, Verification
 from tests.contract import deeds
 from tests.verify.attacked import changed, found, hashed, heads_of, verified
 
@@ -260,6 +260,24 @@ def test_money_that_does_not_add_up_is_told(books: Attacked) -> None:
 
 
 # -- what is no damage -----------------------------------------------------------------------------------------------
+
+
+def test_tenants_come_while_verify_works(server_books: AttackedServer) -> None:
+    """A tenant that is added when the list of streams is read already, and one in each part after that, is no stray."""
+    store = server_books.store
+    parts = 0
+
+    def progress(_: int, __: int) -> None:
+        nonlocal parts
+        parts += 1
+        store.write(deeds.add_tenant(f"new{parts}"))
+        store.write(deeds.pay(f"new{parts}", 5))
+
+    with store.archive() as archive:
+        verification = Verification(archive, signed=archive.signed)
+        verification.whole(Inline(archive, PERMITTED), progress)
+    assert found(verification) == []
+    assert verification.counts["streams"] > len(STREAMS)
 
 
 def test_a_tenant_behind_a_void_entry_is_not_written_yet(server_books: AttackedServer) -> None:
