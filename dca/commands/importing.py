@@ -17,18 +17,20 @@ from dca.core.model import (
     NODE_HOURS,
     OPEN,
     RELEASED,
+    SITE_ID,
     WALL_HOURS,
     Association,
     Hold,
     Transaction,
     association_id,
     charge_id,
+    counter_id,
     hold_id,
     undo_id,
 )
 from dca.core.names import CHANGES_MAX, folded
 from dca.schedulers.job import Job
-from dca.store.schema import ASSOCIATION, CLAIM, HOLD, PROJECT, TENANT, TRANSACTION
+from dca.store.schema import ASSOCIATION, CLAIM, HOLD, PROJECT, SITE, TENANT, TRANSACTION
 
 UNITS = (CORE_HOURS, NODE_HOURS, WALL_HOURS)
 CHARGED, KNOWN, CHANGED = "charged", "known", "changed"
@@ -89,19 +91,11 @@ class Batch:
         """Records staged so far, the tenant's among them."""
 
     def prepare(self, jobs: Sequence[Keyed]) -> None:
-        """Read all that the jobs need in one go."""
-        owner = self.owner
-        accounts = list(dict.fromkeys(folded(keyed.job.account) for keyed in jobs))
-        members = list(
-            dict.fromkeys(association_id(owner, folded(keyed.job.account), folded(keyed.job.user)) for keyed in jobs)
-        )
-        charges = [charge_id(owner, keyed.key, 1) for keyed in jobs]
+        """Read what the jobs need beside what was asked for already."""
+        owner, reader = self.owner, self.book.reader
+        accounts, members = _accounts(jobs), _members(owner, jobs)
         holds = [hold_id(owner, keyed.key) for keyed in jobs] if self.tenant.holds_open else []
-        reader = self.book.reader
-        reader.route(accounts)
-        claims = accounts if self.manner.tenant else []
-        wanted = ((PROJECT, accounts), (CLAIM, claims), (ASSOCIATION, members), (TRANSACTION, charges), (HOLD, holds))
-        reader.need([(kind, record_id) for kind, ids in wanted for record_id in ids])
+        reader.need([(HOLD, hold) for hold in holds])
         for account, project in zip(accounts, reader.get(PROJECT, accounts), strict=True):
             if project is None or project.tenant != owner:
                 self.projects[account] = self._missing(account)
@@ -236,6 +230,33 @@ class Batch:
         return self.count + len(self.projects) + CHANGES_OF_A_JOB > CHANGES_MAX
 
 
+def _accounts(jobs: Sequence[Keyed]) -> list[str]:
+    return list(dict.fromkeys(folded(keyed.job.account) for keyed in jobs))
+
+
+def _members(owner: str, jobs: Sequence[Keyed]) -> list[str]:
+    pairs = dict.fromkeys((keyed.job.account, keyed.job.user) for keyed in jobs)
+    return list(dict.fromkeys(association_id(owner, folded(account), folded(user)) for account, user in pairs))
+
+
+def keys_of(owner: str, jobs: Sequence[Keyed], manner: Manner, *, again: bool) -> list[tuple[str, str]]:
+    """Return the kinds and ids of the records that the booking of jobs begins with.
+
+    Where the jobs before were known, these may be too: then the counter-records are among them.
+    """
+    accounts = _accounts(jobs)
+    charges = [charge_id(owner, keyed.key, 1) for keyed in jobs]
+    return [
+        (SITE, SITE_ID),
+        (TENANT, owner),
+        *((PROJECT, account) for account in accounts),
+        *((CLAIM, account) for account in accounts if manner.tenant),
+        *((ASSOCIATION, member) for member in _members(owner, jobs)),
+        *((TRANSACTION, charge) for charge in charges),
+        *((TRANSACTION, counter_id(charge)) for charge in charges if again),
+    ]
+
+
 def _same(known: Transaction, usage: Usage, account: str) -> bool:
     """Tell whether a job is booked as it comes now; what a hook charged counts, however it measured."""
     if known.source == CHARGE:
@@ -245,8 +266,9 @@ def _same(known: Transaction, usage: Usage, account: str) -> bool:
     )  # fmt: skip
 
 
-def book_jobs(book: Book, owner: str, jobs: Sequence[Keyed], manner: Manner) -> list[Outcome]:
+def book_jobs(book: Book, owner: str, jobs: Sequence[Keyed], manner: Manner, *, again: bool = False) -> list[Outcome]:
     """Book the jobs of one tenant, as many as one entry holds, and return what became of them."""
+    book.reader.need(keys_of(owner, jobs, manner, again=again))
     batch = Batch(book, owner, manner)
     batch.prepare(jobs)
     outcomes = []

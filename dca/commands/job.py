@@ -128,6 +128,8 @@ class _Import:
         """Tenant of each account seen, or empty for one that is no project."""
         self.waiting: dict[str, list[Keyed]] = defaultdict(list)
         self.waiting_count = 0
+        self.again = False
+        """Whether some of the last jobs were known already."""
         self.counts: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
         self.projects: dict[str, list[int]] = {}
@@ -290,12 +292,13 @@ class _Import:
             jobs = self._not_foreseen(owner)
             outcomes: list[Outcome] = self.session.decide(
                 IMPORT_WORDS,
-                partial(book_jobs, owner=owner, jobs=jobs, manner=self.manner),
+                partial(book_jobs, owner=owner, jobs=jobs, manner=self.manner, again=self.again),
                 stream=tenant_stream(owner),
                 details=f"batch {self.batch}, {self.manner.unit}",
             )
             self.waiting_count -= len(outcomes)
             self.waiting[owner] = jobs[len(outcomes) :]
+            self.again = any(outcome.what in (KNOWN, CHANGED) for outcome in outcomes)
             for outcome in outcomes:
                 self._note(outcome, owner)
             if not everything:

@@ -124,7 +124,7 @@ def _in_range(value: int, text: str, what: str) -> int:
 @lru_cache(maxsize=8192)
 def _hour_begin(text: str, zone_name: str) -> int | None:
     """Return the instant at which the local hour 'YYYY-MM-DDTHH' begins, or None where that hour is no plain one."""
-    begin = datetime.strptime(text, "%Y-%m-%dT%H").replace(tzinfo=zone(zone_name))
+    begin = datetime(int(text[:4]), int(text[5:7]), int(text[8:10]), int(text[11:]), tzinfo=zone(zone_name))
     final = begin.replace(minute=59, second=59)
     plain = (
         begin.utcoffset() == final.utcoffset() == begin.replace(fold=1).utcoffset() == final.replace(fold=1).utcoffset()

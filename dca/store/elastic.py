@@ -288,8 +288,7 @@ class ElasticStore:
         found: list[Found | None] = []
         for begin in range(0, len(keys), GETS_MAX):
             some = keys[begin : begin + GETS_MAX]
-            body = {"docs": [{"_index": self._alias(kind), "_id": record_id} for kind, record_id in some]}
-            request = Request("read the books", "POST", "/_mget", body)
+            request = Request("read the books", "POST", "/_mget", searches.get_body(some, self._prefix))
             answer = self._door.ask(request, until=until, fault=searches.fault)
             for (kind, _), document in zip(some, answer["docs"], strict=True):
                 found.append(searches.found(kind, document) if document["found"] else None)

@@ -1,6 +1,7 @@
 """Searches in Elasticsearch's words, and its answers in ours; nothing here speaks to a server."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
 from dca.core.errors import DamagedError
@@ -8,7 +9,7 @@ from dca.store import entry as entries
 from dca.store.elastic_door import GOOD, MISSING, NO_INDEX, NOT_PERMITTED, NOT_READY, Answer
 from dca.store.indices import HEAD_CARRIERS
 from dca.store.port import EMPTY_HEAD, Condition, Entry, Head, LogQuery, Query, Sum, Sums
-from dca.store.protocol import Found, Item
+from dca.store.protocol import Found, Item, Key
 from dca.store.schema import LOG, from_dict
 
 TERMS_MAX = 65_536
@@ -71,6 +72,12 @@ def log_body(query: LogQuery) -> dict[str, Any]:
     return body
 
 
+def get_body(keys: Iterable[Key], prefix: str) -> bytes:
+    """Return the body of a request for documents by id; written out here in half the time of a JSON encoder."""
+    docs = ",".join(f'{{"_index":"{prefix}{kind}","_id":{encode_basestring(record_id)}}}' for kind, record_id in keys)
+    return f'{{"docs":[{docs}]}}'.encode("utf-8", "surrogatepass")
+
+
 def fault(answer: Answer) -> Answer:
     """Return what is wrong with one of many documents that were read together, if anything is."""
     for document in answer.body["docs"] if answer.status in GOOD else ():
@@ -82,7 +89,7 @@ def fault(answer: Answer) -> Answer:
 
 def found(kind: str, document: Mapping[str, Any]) -> Found:
     """Read a document as it was stored: in the log the raw entry, else the record and the head that it carries."""
-    source = dict(document["_source"])
+    source: dict[str, Any] = document["_source"]
     version = document.get("_version", 0)
     if kind == LOG:
         return Found(source, version)
@@ -107,15 +114,16 @@ def source_of(record: Any, head: Head | None) -> dict[str, Any]:
 
 def bulk_lines(item: Item, index: str) -> bytes:
     """Return the two lines of a bulk request that write a document: the record, with the head if it carries one."""
-    target: dict[str, Any] = {"_index": index, "_id": item.id}
+    target = f'"_id":{encode_basestring(item.id)},"_index":"{index}"'
     if item.version:
-        target |= {"version": item.version, "version_type": "external_gte"}
-    action = {"index" if item.version else "create": target}
+        action = f'{{"index":{{{target},"version":{item.version},"version_type":"external_gte"}}}}'
+    else:
+        action = f'{{"create":{{{target}}}}}'
     source = entries.record_text(item.kind, item.record)
     if item.head is not None:
         head = {"head_seq": item.head.seq, "head_hash": item.head.hash, "head_time": item.head.time}
         source = f"{source[:-1]},{entries.canonical(head)[1:]}"
-    return f"{entries.canonical(action)}\n{source}\n".encode("utf-8", "surrogatepass")
+    return f"{action}\n{source}\n".encode("utf-8", "surrogatepass")
 
 
 def readable(document: Mapping[str, Any], record_id: str, place: Sequence[Any] = (0, "", 0)) -> Entry:

@@ -388,6 +388,11 @@ class View:
                 self.ranks[project] = FOR_EVER
                 self.recalled_routes.add(project)
 
+    def expected_end(self, stream: str) -> Head:
+        """Return the end of a stream as far as it is known, own entries that wait after a remembered head included."""
+        waiting = self.memory.waiting.get(stream) if stream in self.recalled else None
+        return waiting[-1].end if waiting else self.ends[stream]
+
     def unconfirmed(self) -> list[Key]:
         """Return the documents that confirm what is remembered."""
         return [*map(head_key, sorted(self.recalled)), *((PROJECT, one) for one in sorted(self.recalled_routes))]
@@ -519,7 +524,7 @@ def _read_records(view: View, wanted: Sequence[Key]) -> Steps[None]:
         if not keys:
             return
         streams = sorted(view.heads) if len(view.heads) <= LOOK_MAX else []
-        found = yield Get((*keys, *((LOG, f"{stream}:{view.ends[stream].seq + 1}") for stream in streams)))
+        found = yield Get((*keys, *((LOG, f"{stream}:{view.expected_end(stream).seq + 1}") for stream in streams)))
         documents = dict(zip(keys, found, strict=False))
         if view.confirm(documents):
             for key, document in documents.items():

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dca.bench import jobs
+from dca.commands.job import AT_ONCE
 from dca.core.errors import UnreachableError
 from dca.store.port import Query, Sums
 from dca.store.schema import PAYMENT, TENANT
+from tests.cli import checks
+from tests.cli.shell import Shell
 from tests.contract import deeds
 from tests.elastic.proxy import FOR_EVER, Asked, Fault, proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from dca.store.elastic import ElasticStore
     from tests.elastic.proxy import Proxy
@@ -164,3 +169,33 @@ def test_a_command_that_fails_in_the_middle(emptied_server: BookServer) -> None:
             breaks_off(store)
         store.write(deeds.pay_many("acme", PAYMENTS))
     check_books(emptied_server, 2)
+
+
+def lookups(asked: list[Asked], kind: str) -> list[list[str]]:
+    """Return the ids of the records of a kind that each request for several documents named."""
+    bodies = [json.loads(one.body)["docs"] for one in asked if GET in one.path]
+    found = [[document["_id"] for document in docs if document["_index"].endswith(kind)] for docs in bodies]
+    return [ids for ids in found if ids]
+
+
+def test_one_lookup_for_each_commit(emptied_server: BookServer, shaky: Proxy) -> None:
+    """The heads, the records and the place after the end are asked for in one request; no own entry is read back."""
+    with emptied_server.store(shaky.url) as store:
+        pay_often(store)
+        asked = lookups(shaky.asked, "log")
+    assert asked == [[f"t:acme:{seq}"] for seq in range(2, ENTRIES + 2)]
+    assert ENTRIES <= shaky.count(GET) <= ENTRIES + 1
+
+
+def test_one_lookup_for_each_portion_of_an_import(emptied_server: BookServer, shaky: Proxy, tmp_path: Path) -> None:
+    """A portion of jobs is looked up by one request, also where they are known: with the counter-records then."""
+    secret = emptied_server.server.url.partition("://")[2].rpartition("@")[0]
+    shell = Shell(tmp_path, f"{shaky.url.replace('//', f'//{secret}@')}/{emptied_server.prefix}")
+    jobs.write(tmp_path / "log", 2 * AT_ONCE + 1, "acme")
+    words = ("job", "import", "--tenant=acme", "--create-missing", str(tmp_path / "log"))
+    shaky.asked.clear()
+    assert checks.success(shell.run(*words))["charged"] == 2 * AT_ONCE + 1
+    assert [len(ids) for ids in lookups(shaky.asked, "transaction")] == [AT_ONCE, AT_ONCE, 1]
+    shaky.asked.clear()
+    assert checks.success(shell.run(*words))["known"] == 2 * AT_ONCE + 1
+    assert [len(ids) for ids in lookups(shaky.asked, "transaction")] == [AT_ONCE, AT_ONCE, 2 * AT_ONCE, 2]
