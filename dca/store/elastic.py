@@ -211,9 +211,10 @@ class ElasticStore:
         self.guard().unregister()
 
     def actor(self) -> str:
-        """Return who the caller is for Elasticsearch; empty where its security is switched off."""
+        """Return who the caller is for Elasticsearch, which says it with his permissions; empty with its security off."""
         if self._actor is None:
-            self._actor = self._indices().user()
+            told = self._guard.login if self._guard is not None else None
+            self._actor = told if told is not None else self._indices().user()
         return self._actor
 
     def examine(self, now: int) -> Iterator[Finding]:

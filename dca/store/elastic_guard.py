@@ -33,6 +33,8 @@ class ElasticGuard(Accounts):
         """Take the door, the commands, and what says until when a request that begins now may take."""
         super().__init__(door, deadline)
         self._rows = rows
+        self.login: str | None = None
+        """Who the caller is, once the server has said it with his permissions; empty where security is switched off."""
         self._allowed: dict[tuple[str, str], float] = {}
         """Until when a command is allowed on a resource."""
 
@@ -61,7 +63,9 @@ class ElasticGuard(Accounts):
         try:
             answer = self._security.ask(ASKING, "POST", HAS, body)
         except SecurityOffError:
+            self.login = ""
             return NOTHING
+        self.login = str(answer["username"])
         on_resources = answer["application"][self.application]
         permitted = [resource for resource in asked if on_resources[resource][privilege]]
         lack = Lack(not permitted, tuple(self._lacking(answer, wanted)))

@@ -143,6 +143,23 @@ def test_what_is_allowed_is_remembered(guard: ElasticGuard, ann: str, emptied_se
             assert len(between.asked) == 3 + number
 
 
+def test_who_is_asking_comes_with_what_is_allowed(guard: ElasticGuard, ann: str, emptied_server: BookServer) -> None:
+    """By password or by key, and also where something is refused: no request of its own."""
+    guard.put_role(VIEWER)
+    guard.put_account(ann, [VIEWING], PASSWORD)
+    key = emptied_server.must("POST", "/_security/api_key", {"name": f"{ann}-key"})["encoded"]
+    by_key = {"username": "", "password": "", "api_key": key}
+    for login, address in ((ann, {"username": ann, "password": PASSWORD}), ("elastic", by_key)):
+        with (
+            proxy(emptied_server.server.host, emptied_server.server.port) as between,
+            emptied_server.store(between.url, guarded=True, **address) as store,
+        ):
+            assert bool(store.guard().lack("tenant add", ["tenant/acme"])) == (login == ann)
+            assert store.actor() == login
+            assert between.count("_security") == 1
+            assert store.guard().caller().login == login
+
+
 def test_a_role_of_the_service_gives_no_rights_on_indices(
     guard: ElasticGuard, ann: str, as_user: AsUser, emptied_server: BookServer
 ) -> None:
@@ -257,6 +274,7 @@ def test_security_that_is_switched_off(emptied_server: BookServer) -> None:
         assert not guard.on()
         assert not guard.lack("tenant add", ["tenant/acme"])
         assert guard.caller() == ("", "", "", (), False)
+        assert store.actor() == ""
         assert guard.may() == {EVERYWHERE: list(ROWS)}
         assert guard.register() == []
         for change in (
