@@ -114,7 +114,8 @@ def checkpoint(session: Session, file: FileName, *, overwrite: Flag = False) -> 
     """Write a checkpoint, FILE: sequence and hash of the last entry of every stream, to be kept away from the books.
 
     Later, dca log verify --checkpoint=FILE shows whether everything up to then is still there and still the same. It is
-    signed if the config names a key (checkpoint_key).
+    signed if the config names a key (checkpoint_key). A file of that name is kept unless --overwrite is given, which
+    replaces checkpoints and nothing else.
     """
     from dca.store import checkpoint as checkpoints
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -76,6 +77,8 @@ def write(path: Path, checkpoint: Checkpoint, *, overwrite: bool) -> None:
     try:
         if path.exists() and not path.is_file():
             raise UsageError(f"{shown(path)} is no file; name a new file.")
+        if overwrite and path.exists() and not _may_be_replaced(path):
+            raise UsageError(f"{shown(path)} is no checkpoint of dca and is not replaced; name another file.")
         with part.open("xb") as file:
             file.write(data)
             file.flush()
@@ -92,6 +95,13 @@ def write(path: Path, checkpoint: Checkpoint, *, overwrite: bool) -> None:
     finally:
         with contextlib.suppress(OSError, ValueError):
             part.unlink(missing_ok=True)
+
+
+def _may_be_replaced(path: Path) -> bool:
+    """Tell whether a file begins as a checkpoint does, or is empty."""
+    with path.open("rb") as file:
+        begin = file.read(100)
+    return not begin or re.match(rb'\s*\{\s*"dca"\s*:\s*"checkpoint"', begin) is not None
 
 
 def _digest(checkpoint: Checkpoint) -> str:

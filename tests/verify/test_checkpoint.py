@@ -78,6 +78,19 @@ def test_other_books(shell: Shell) -> None:
     assert "does not agree with the checkpoint in any stream" in answer["error"]
 
 
+def test_never_over_the_books(shell: Shell) -> None:
+    """--overwrite replaces checkpoints; the books, backups and all other files stay."""
+    shell.ok("backup", "a.backup")
+    (shell.folder / "empty").touch()
+    before = {path: path.read_bytes() for path in shell.folder.iterdir() if path.is_file()}
+    for name in (shell.file.name, "a.backup", "site.key"):
+        answer = checks.failure(shell.run("log", "checkpoint", name, "--overwrite"), 2)
+        assert "is no checkpoint of dca and is not replaced" in answer["error"]
+    assert {path: path.read_bytes() for path in shell.folder.iterdir() if path.is_file()} == before
+    shell.ok("log", "checkpoint", "empty", "--overwrite")
+    shell.ok("log", "checkpoint", "empty", "--overwrite")
+
+
 SPOILT: dict[str, tuple[Callable[[dict[str, Any]], Any], int]] = {
     "another time": (lambda one: {**one, "time": one["time"] + 1}, 3),
     "another head": (lambda one: {**one, "heads": {"t:acme": [1, "0" * 64]}}, 3),
