@@ -115,6 +115,7 @@ class Verification:
             progress(number + 1, len(streams) + len(MUTABLE) + len(APPENDED))
         with self._part("the log"):
             self._outside(source)
+        self._cut_off()
         for number, kind in enumerate((*MUTABLE, *APPENDED, CLAIM)):
             self._kind(kind)
             progress(
@@ -184,10 +185,8 @@ class Verification:
     def _check_end(self, stream: str, head: Head, end: Head, carrier: Stored | None) -> None:
         assert self._archive is not None
         if head.seq > end.seq:
-            missing = f"entry {end.seq + 1}" if head.seq == end.seq + 1 else f"entries {end.seq + 1} to {head.seq}"
-            sentence = f"{missing} of stream {stream} missing, which the head names"
-            self.findings.add(kinds.GAP, sentence, stream=stream, seq=end.seq + 1)
-        elif carrier is not None and head == EMPTY_HEAD:
+            return  # a gap: later entries, if there are any, tell what is missing
+        if carrier is not None and head == EMPTY_HEAD:
             self.findings.add(kinds.HEAD, f"the head of stream {stream} is not there", stream=stream)
         elif self._archive.whole and head != end:
             sentence = f"the head of stream {stream} stands at entry {head.seq}, its log ends with entry {end.seq}"
@@ -373,6 +372,15 @@ class Verification:
         for stream in begun:
             self._stream(stream, source)
         return bool(begun)
+
+    def _cut_off(self) -> None:
+        """Name what is missing at the end of streams: up to the entry that the head names."""
+        for stream, end in self.ends.items():
+            head = self.states.heads.get(stream, EMPTY_HEAD)
+            if head.seq > end.seq:
+                missing = f"entry {end.seq + 1}" if head.seq == end.seq + 1 else f"entries {end.seq + 1} to {head.seq}"
+                sentence = f"{missing} of stream {stream} missing, which the head names"
+                self.findings.add(kinds.GAP, sentence, stream=stream, seq=end.seq + 1)
 
     def _is_ahead(self, stream: str, seqs: set[int]) -> bool:
         """Tell whether documents do not follow the end of a stream, and are not just what writers have added meanwhile."""

@@ -62,6 +62,8 @@ def test_an_entry_is_deleted(books: Attacked, seq: int) -> None:
     books.drop_entry("t:acme", seq)
     verification = verified(books.store)
     assert ("gap", f"t:acme:{seq}") in found(verification)
+    (gap,) = (one for one in verification.findings.listed() if one["damage"] == "gap")
+    assert (gap["sentence"], gap["count"]) == (f"entry {seq} of stream t:acme missing, before entry {seq + 1}", 1)
     assert verification.counts["entries"] == 18 - 1
 
 
