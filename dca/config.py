@@ -289,7 +289,9 @@ def write_new(path: Path, store: str) -> None:
                 path.unlink()  # half a config would be read as another one
                 raise
     except OSError as error:
-        raise UsageError(f"config {path} cannot be written: {error.strerror}.") from None
+        raise UsageError(
+            f"config {path} cannot be written: {error.strerror}; name another place for it in DCA_CONFIG."
+        ) from None
 
 
 def masked(store: str) -> str:

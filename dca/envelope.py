@@ -85,7 +85,8 @@ def _pretty(value: Any, newline: str) -> str:
 
 def _cell(value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        return " ".join(map(_cell, value))
+        cells = [_cell(one) for one in value]
+        return (", " if any(" " in cell for cell in cells) else " ").join(cells)
     if isinstance(value, Mapping):
         return " ".join(f"{name}={_cell(one)}" for name, one in value.items())
     if isinstance(value, bool):

@@ -428,6 +428,11 @@ def granted(
         if access.is_open(book):
             if not is_root:
                 raise _must_close(session)
+            if holder.login != session.actor:
+                raise RefusedError(
+                    "the first root closes these books to everybody else, and must be you, lest a wrong name shut out all: "
+                    f"dca role grant --role=root --login={access.shown_login(session.actor)}; then make others root"
+                )
             records = (record, login_record(book, EVERYBODY, (), ACTIVE))
     return Granting(records, found._replace(scope=given.scope))
 

@@ -110,7 +110,9 @@ def instant(text: str, zone_name: str, what: str = "time") -> int:
             moment = datetime.strptime(f"{naive:%Y-%m-%d %H:%M:%S} {offset}", "%Y-%m-%d %H:%M:%S %z")
         else:
             moment = _localized(naive, zone(zone_name), text)
-    except (ValueError, OverflowError):
+    except OverflowError:
+        return _in_range(-1, text, what)
+    except ValueError:
         raise UsageError(f"{what} {shown(text)} is no date or time that exists.") from None
     return _in_range(milliseconds(moment), text, what)
 

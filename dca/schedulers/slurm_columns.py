@@ -197,4 +197,8 @@ def layout_of(line: str, delimiter: str) -> Layout:
         raise UsageError(f"the log is sacct's table for people, in which names are cut; take it with -P: {COMMAND}")
     if "jobid" in line.lower():
         raise UsageError(f"the header {shown(line)} is not cut by {shown(delimiter)}; give the log's own --delimiter.")
+    if line.startswith(";"):
+        raise UsageError(
+            f"the log begins with {shown(line)}, as one in Standard Workload Format does; read it with --input-format=swf."
+        )
     raise UsageError(f"the log begins with {shown(line)}, which is no header of sacct; take it with: {COMMAND}")

@@ -11,7 +11,19 @@ BLOCK_BYTES = 1 << 20
 LINE_BYTES_MAX = 1 << 24
 
 _GZIP = b"\x1f\x8b"
+_UNREADABLE = {
+    b"BZh": "packed with bzip2; unpack it first: bzip2 -dc FILE | dca job import -",
+    b"\xfd7zXZ\x00": "packed with xz; unpack it first: xz -dc FILE | dca job import -",
+    b"\x28\xb5\x2f\xfd": "packed with zstd; unpack it first: zstd -dc FILE | dca job import -",
+    b"PK\x03\x04": "packed with zip; unpack it first: unzip -p FILE | dca job import -",
+    _GZIP: "packed with gzip twice; unpack it once: gzip -dc FILE | dca job import -",
+    b"\xff\xfe": "written in UTF-16; write it in UTF-8 first: iconv -f UTF-16 -t UTF-8 FILE | dca job import -",
+    b"\xfe\xff": "written in UTF-16; write it in UTF-8 first: iconv -f UTF-16 -t UTF-8 FILE | dca job import -",
+}
+"""First bytes of what is no log before somebody has unpacked it, and how."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_BEGIN_BYTES = max(map(len, _UNREADABLE))
 
 
 class Block(NamedTuple):
@@ -51,11 +63,14 @@ def _unpacked(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def blocks(stream: BinaryIO) -> Iterator[bytes]:
-    """Read a stream in blocks, unpacked, without a byte order mark."""
+    """Read a stream in blocks, unpacked, without a byte order mark; of what else can be packed, say how to unpack it."""
     pieces = _unpacked(stream)
     first = b""
-    while len(first) < len(_BYTE_ORDER_MARK) and (more := next(pieces, b"")):
+    while len(first) < _BEGIN_BYTES and (more := next(pieces, b"")):
         first += more
+    for begin, what in _UNREADABLE.items():
+        if first.startswith(begin):
+            raise UsageError(f"the log is {what}")
     if first := first.removeprefix(_BYTE_ORDER_MARK):
         yield first
     yield from pieces

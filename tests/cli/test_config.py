@@ -186,7 +186,10 @@ def test_setup_where_no_config_can_be(shell: Shell) -> None:
     (shell.folder / ".dca").write_text("a file, no folder\n", encoding="utf-8")
     answer = checks.failure(shell.run("setup"), 2)
     assert str(shell.folder / ".dca") in answer["error"]
+    assert "name another place for it in DCA_CONFIG" in answer["error"]
     assert not shell.file.exists()
+    shell.ok("setup", environment={"DCA_CONFIG": str(shell.folder / "config")})
+    assert (shell.folder / "config").exists()
 
 
 def test_config_in_a_private_folder(shell: Shell) -> None:

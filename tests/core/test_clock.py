@@ -208,8 +208,9 @@ def test_the_ends_of_time() -> None:
         with pytest.raises(UsageError, match="1970 to 9999"):
             clock.local_seconds(text, zone)
     assert clock.instant("9999-12-31 23:59:59", "UTC") == INSTANT_MAX // SECOND * SECOND
-    with pytest.raises(UsageError):
-        clock.instant("9999-12-31 23:59:59", "America/New_York")
+    for text, zone in (("9999-12-31 23:59:59", "America/New_York"), ("0001-01-01", "Europe/Berlin")):
+        with pytest.raises(UsageError, match="1970 to 9999"):
+            clock.instant(text, zone)
     assert clock.iso(0) == ""
 
 

@@ -332,7 +332,9 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     """What is not permitted has exit status 4 and one sentence, in a process of its own as another login too."""
     shell = Shell(tmp_path)
     shell.ok("tenant", "add", "--tenant=acme")
+    shell.ok("role", "grant", "--role=root", f"--login={shell.actor}")
     shell.ok("role", "grant", "--role=root", "--login=somebody.else")
+    shell.ok("role", "revoke", "--role=root", f"--login={shell.actor}")
     before = shell.state()
     for words in (
         ["tenant", "add", "--tenant=blue"],

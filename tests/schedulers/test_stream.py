@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import lzma
 import random
 import tracemalloc
 
@@ -73,10 +74,26 @@ def test_damaged_packing_is_an_error(damage: str) -> None:
         items(bytes(packed))
 
 
-def test_other_packing_is_no_log() -> None:
-    """It is told, not read as text."""
-    with pytest.raises(UsageError, match="no header"):
-        items(bz2.compress(lines(HEADER, row())))
+TEXT = lines(HEADER, row())
+
+
+@pytest.mark.parametrize(
+    ("data", "tool"),
+    [
+        (bz2.compress(TEXT), "bzip2 -dc FILE"),
+        (lzma.compress(TEXT), "xz -dc FILE"),
+        (b"\x28\xb5\x2f\xfd" + TEXT, "zstd -dc FILE"),
+        (b"PK\x03\x04" + TEXT, "unzip -p FILE"),
+        (gzip.compress(gzip.compress(TEXT)), "gzip -dc FILE"),
+        (TEXT.decode().encode("utf-16"), "iconv -f UTF-16"),
+        (b"\xfe\xff" + TEXT.decode().encode("utf-16-be"), "iconv -f UTF-16"),
+    ],
+)
+def test_what_must_be_unpacked_first(data: bytes, tool: str) -> None:
+    """Other packings and encodings are not read as text: the error says how to unpack them."""
+    for read in READERS.values():
+        with pytest.raises(UsageError, match=f"{tool}.*dca job import -"):
+            list(read(io.BytesIO(data), zone="UTC", delimiter="|"))
 
 
 def test_an_endless_line_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
