@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from dca.core.errors import DamagedError, UnreachableError
@@ -117,7 +117,8 @@ class Crew:
         for _ in range(tasks):
             task = next(self._tasks, None)
             if task is not None:
-                self._futures.append(self._pool.submit(_examine, task))
+                with _deaf():
+                    self._futures.append(self._pool.submit(_examine, task))
 
     def _planned(self) -> Iterator[list[Part]]:
         """Cut all streams into tasks, in the order in which they are walked."""
@@ -141,6 +142,16 @@ class Crew:
             return self._archive.head(stream).seq
         except DamagedError:
             return 0
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Put off Ctrl-C; a process that is started meanwhile never hears it, not even before it can say that it ignores it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Helper:

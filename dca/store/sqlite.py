@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dca.core.clock import INSTANT_MAX
-from dca.core.errors import BusyError, DamagedError, DcaError, RefusedError, UnreachableError
+from dca.core.errors import BusyError, DamagedError, DcaError, NotFoundError, RefusedError, UnreachableError
 from dca.core.model import DEFAULT_SITE, SITE_ID, Claim, Record
 from dca.store.entry import canonical, parse_changes, seal
 from dca.store.port import (
@@ -89,7 +89,7 @@ class SqliteStore:
         network_allowed: bool = False,
         created: Callable[[Path], None] | None = None,
     ) -> None:
-        """Name the file: opened when first used, made by the first write; created is told when it is made."""
+        """Name the file: opened when first used, made by the first write that needs no books; created is told then."""
         self.path = path
         self._actor = actor
         self._wait_seconds = wait_seconds
@@ -121,11 +121,26 @@ class SqliteStore:
         with self._guard():
             while True:
                 if self._connection is None:
+                    self._rehearse(decide)
                     self._prepare()
                 with self._queue():
                     if self._connection is None or self._identity() == self._opened:
                         return self._patiently(lambda: self._write(decide))
                 self.close()  # somebody destroyed these books; what was written to them now would be lost
+
+    def _rehearse(self, decide: Callable[[Reader], Decision]) -> None:
+        """Where there are no books see that the decision can make some: not a hold or a charge, which need a project."""
+        try:
+            is_new = self.path.stat().st_size == 0
+        except OSError as error:
+            is_new = isinstance(error, FileNotFoundError)
+        if is_new:
+            try:
+                decision = _on_empty_books(decide)
+            except NotFoundError:
+                raise self._no_books() from None
+            if decision.draft is None:
+                raise self._no_books()
 
     def _write(self, decide: Callable[[Reader], Decision]) -> Decision:
         connection = self._connection or self._open(create=True)
@@ -167,10 +182,7 @@ class SqliteStore:
         """Answer a question as read does, and from empty books where there are none yet."""
         with contextlib.suppress(_NoBooksError):
             return self.read(question)
-        with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-            for statement in ddl():
-                connection.execute(statement)
-            return question(_SqliteReader(connection))
+        return _on_empty_books(question)
 
     def setup(self) -> list[str]:
         """Make the file if there is none, and upgrade one of an older layout; return what was done."""
@@ -580,6 +592,13 @@ def _page(order: Sequence[str], after: Sequence[Any] | None) -> tuple[str, list[
 
 def _order(order: Sequence[str]) -> str:
     return ", ".join(f'"{name.lstrip("-")}"{" DESC" if name.startswith("-") else ""}' for name in order)
+
+
+def _on_empty_books(question: Callable[[Reader], T]) -> T:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for statement in ddl():
+            connection.execute(statement)
+        return question(_SqliteReader(connection))
 
 
 class _SqliteReader:

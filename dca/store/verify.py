@@ -378,8 +378,7 @@ class Verification:
         for stream, end in self.ends.items():
             head = self.states.heads.get(stream, EMPTY_HEAD)
             if head.seq > end.seq:
-                missing = f"entry {end.seq + 1}" if head.seq == end.seq + 1 else f"entries {end.seq + 1} to {head.seq}"
-                sentence = f"{missing} of stream {stream} missing, which the head names"
+                sentence = f"{_span(end.seq + 1, head.seq)} of stream {stream} missing, which the head names"
                 self.findings.add(kinds.GAP, sentence, stream=stream, seq=end.seq + 1)
 
     def _is_ahead(self, stream: str, seqs: set[int]) -> bool:
@@ -425,8 +424,7 @@ class Verification:
     def _behind(self, stream: str, seq: int, source: Source) -> None:
         """Go on behind a gap."""
         end = self.ends[stream]
-        missing = f"entry {end.seq + 1}" if seq == end.seq + 2 else f"entries {end.seq + 1} to {seq - 1}"
-        sentence = f"{missing} of stream {stream} missing, before entry {seq}"
+        sentence = f"{_span(end.seq + 1, seq - 1)} of stream {stream} missing, before entry {seq}"
         self.findings.add(kinds.GAP, sentence, stream=stream, seq=end.seq + 1)
         examined = source.stream(stream, seq)
         first = next(examined, None)
@@ -599,7 +597,7 @@ class Verification:
                 except DamagedError:
                     continue  # told already
                 if head.seq < end.seq:
-                    sentence = f"entries {head.seq + 1} to {end.seq} of stream {stream} are not carried out yet"
+                    sentence = f"{_span(head.seq + 1, end.seq)} of stream {stream} not carried out yet"
                     self.findings.note(kinds.UNFINISHED, sentence, stream=stream, seq=head.seq + 1)
 
     def _settled(self, stream: str) -> int:
@@ -674,6 +672,10 @@ def _carrier(stream: str) -> tuple[str, str]:
     if stream == GLOBAL_STREAM:
         return SITE, DEFAULT_SITE.id
     return TENANT, stream.removeprefix(TENANT_STREAM_PREFIX)
+
+
+def _span(first: int, last: int) -> str:
+    return f"entry {first}" if first == last else f"entries {first} to {last}"
 
 
 def _author_of(document: dict[str, Any]) -> str:

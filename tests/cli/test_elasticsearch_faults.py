@@ -187,6 +187,15 @@ def test_wrong_password(words: tuple[str, ...], elasticsearch: Server, prefix: s
         assert time.monotonic() - begin < 10
 
 
+def test_no_time_at_all(elasticsearch: Server, prefix: str, folder: Path) -> None:
+    """Where the books could not even be read in time it is not said that others were writing."""
+    shell = at(folder, f"{elasticsearch.url}/{prefix}")
+    shell.ok("setup")
+    answer = checks.failure(shell.run("tenant", "add", "--tenant=acme", "--wait=0"), 5)
+    assert answer["error"] == "the time to wait was over before the books were read; nothing was changed, wait longer."
+    shell.ok("tenant", "add", "--tenant=acme")
+
+
 def test_no_books(elasticsearch: Server, prefix: str, folder: Path) -> None:
     """Without setup there are no books: exit status 3, the prefix and the next step; nothing is made by the way."""
     shell = at(folder, f"{elasticsearch.url}/{prefix}")

@@ -86,6 +86,21 @@ def test_books_of_a_newer_dca(words: tuple[str, ...], books: Shell) -> None:
     assert books.state() == before
 
 
+@pytest.mark.parametrize("words", [words for words in CHANGING if words[0] not in ("rate", "setup")], ids=" ".join)
+def test_books_that_are_gone(words: tuple[str, ...], books: Shell) -> None:
+    """What needs a tenant or project makes no empty books where the file is gone, or its disk is not mounted."""
+    away = books.file.rename(books.folder / "elsewhere.db")
+    before = sorted(books.folder.iterdir())
+    for more in ((), ("--key=k1",)):
+        assert "no books" in checks.failure(books.run(*words, *more), 3)["error"]
+    (books.folder / "line").write_text('{"project":"rockets","user":"ada","jobtime":1}\n', encoding="utf-8")
+    assert "no books" in checks.failure(books.run("transaction", "charge", "--file=line"), 3)["error"]
+    (books.folder / "line").unlink()
+    assert sorted(books.folder.iterdir()) == before
+    away.rename(books.file)
+    books.ok(*words)
+
+
 def test_empty_file(shell: Shell) -> None:
     """An empty file, or a database with nothing in it, is no books yet: reading says so, writing makes them."""
     shell.ok("setup", "--cluster=lab")

@@ -53,6 +53,17 @@ def test_store_out_of_reach_all_along(site: Site) -> None:
     assert site.bring(one)["known"] == 1
 
 
+def test_books_that_are_gone_stop_no_job(site: Site) -> None:
+    """A file on a disk that is not mounted is out of reach: no new books are made, in which no project is."""
+    one = run("completed")
+    site.configure(DCA_STORE=f"sqlite:{site.folder / 'gone.db'}")
+    site.prolog(one)
+    assert site.epilog(one) == 0
+    assert list(site.kept()) == [one.name(1), one.name(2)]
+    assert site.called_with("scontrol") == []
+    assert not list(site.folder.glob("gone.db*"))
+
+
 def test_hold_of_a_running_job_is_sent(site: Site) -> None:
     """The job started without it; once the store is back the money is held until the job ends."""
     books = site.settings["DCA_STORE"]

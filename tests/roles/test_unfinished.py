@@ -16,7 +16,8 @@ PAY = ("tenant", "payment", "--payment=7")
 def check_left(site: Site, stream: str, first: int, last: int) -> None:
     """See that entries are not carried out, that this is no damage, and that the head has not passed the first."""
     assert site.head(stream) == first - 1
-    said = f"entries {first} to {last} of stream {stream} are not carried out yet"
+    which = f"entry {first}" if first == last else f"entries {first} to {last}"
+    said = f"{which} of stream {stream} not carried out yet"
     assert [(one.get("note"), one["sentence"]) for one in site.found(stream)] == [("unfinished", said)]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -320,6 +323,19 @@ def test_several_processes_find_what_one_finds(file_books: AttackedFile) -> None
     alone = verified(file_books.store)
     assert len(found(alone)) >= 3
     assert by_crew(file_books, alone) == alone.counts
+
+
+def test_processes_do_not_hear_ctrl_c(file_books: AttackedFile) -> None:
+    """Not even while they start, before they could ignore it: whoever asked for the verification ends it, in one line."""
+    with (
+        file_books.store.archive() as archive,
+        Crew(archive, file_books.store.again(), PERMITTED, least=0, at_once=2),
+    ):
+        crew = multiprocessing.active_children()
+        status = [Path(f"/proc/{one.pid}/status").read_text(encoding="ascii") for one in crew]
+    blocked = [int(line.split()[1], 16) for text in status for line in text.splitlines() if line.startswith("SigBlk")]
+    assert blocked
+    assert all(mask >> (signal.SIGINT - 1) & 1 for mask in blocked)
 
 
 def by_crew(books: AttackedFile, alone: Verification | None = None) -> Counter[str]:
