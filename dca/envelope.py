@@ -103,7 +103,9 @@ def table(envelope: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] | None,
     alone = {name: value for name, value in envelope.items() if name not in ("status", "error")}
     if rows is not None:
         lists = {name for name, value in alone.items() if isinstance(value, (list, tuple))}
-        same = {name for name in lists if alone[name] == rows}  # the others say something else, unless rows are made of them
+        same = {
+            name for name in lists if alone[name] == rows
+        }  # the others say something else, unless rows are made of them
         alone = {name: value for name, value in alone.items() if name not in (same or lists)}
     for name, value in alone.items():
         if isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):

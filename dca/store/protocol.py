@@ -692,7 +692,9 @@ def write(
             return decision
         if (yield Clock()) <= 0:
             if not attempt:
-                raise BusyError("the time to wait was over before the books were read; nothing was changed, wait longer.")
+                raise BusyError(
+                    "the time to wait was over before the books were read; nothing was changed, wait longer."
+                )
             raise BusyError("others were writing to these books all the time; nothing was changed, try again.")
         if view.is_headless(draft.stream) and (yield from _begin(draft.stream, view.later[draft.stream])):
             view = View(memory)
