@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from dca.book import Book
+from dca.commands.access import check_by_guard_anywhere
 from dca.commands.arguments import convert, kinds, parameter
 from dca.commands.table import Command, function
 from dca.core.errors import DcaError, DeniedError, RefusedError, UsageError
@@ -52,6 +53,9 @@ def run_lines(
 ) -> bool:
     """Do what the lines of a file say and write the answers; return whether all succeeded."""
     work = _Lines(surroundings, command, write, dry_run=dry_run)
+    guard = surroundings.store.guard()
+    if guard is not None:
+        check_by_guard_anywhere(guard, command)
     try:
         for window in _windows(file, whole=dry_run):
             work.take(window)

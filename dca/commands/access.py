@@ -207,6 +207,15 @@ def check_by_guard(guard: Guard, command: Command, scope: str, route: Callable[[
         raise DeniedError(_powerless(guard.caller().login, command, scope, lack))
 
 
+def check_by_guard_anywhere(guard: Guard, command: Command) -> None:
+    """Refuse a command that Elasticsearch permits its caller nowhere, or could not carry out for them."""
+    lack = guard.lack(command.words, [EVERYTHING])
+    if lack.permission and not any(command.words in listed for listed in guard.may().values()):
+        raise refusal(guard.caller().login, command, OPEN, ())
+    if lack.rights:
+        raise DeniedError(_powerless(guard.caller().login, command, OPEN, lack))
+
+
 def _powerless(login: str, command: Command, scope: str, lack: Lack) -> str:
     lacking = ", ".join(lack.rights)
     return (

@@ -119,7 +119,7 @@ def _end(session: Session, login: str, state: str) -> dict[str, Any]:
         roster.check_stands_above(book, roles, words, holder)
         if DISABLED in (state, holder.state):
             roster.check_stands_above_everybody(session, book, roles, holder)
-        roster.check_leaves_root(roles, words, holder)
+        roster.check_leaves_root(book, roles, words, holder)
         if state == REMOVED and not holder.is_ours:
             raise RefusedError(f"login {login} was not made by dca; take its roles with dca role revoke.")
         if state == REMOVED:

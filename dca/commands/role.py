@@ -287,7 +287,7 @@ def revoke(
             has = ", ".join(one for one in holder.grants if is_seen(split_grant(one)[1])) or "none"
             raise NotFoundError(f"login {login} does not have {grant}; its roles: {has}.")
         if grant == ROOT:
-            roster.check_leaves_root(roles, session.command.words, holder)
+            roster.check_leaves_root(book, roles, session.command.words, holder)
         roster.check_not_own(session, login, ends=grant == ROOT)
         left = [one for one in holder.grants if one != grant]
 

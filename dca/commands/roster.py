@@ -358,11 +358,20 @@ def check_not_own(session: Session, login: str, *, ends: bool) -> None:
         )
 
 
-def check_leaves_root(roster: Roster, command: str, holder: Holder) -> None:
-    """Refuse to take the last root from a site."""
-    if ROOT in holder.grants and holder.state == ACTIVE:
-        others = [one for one in roster.holders() if one.login != holder.login and one.state == ACTIVE]
-        check_keeps_root(command, sum(ROOT in one.grants for one in others))
+def check_leaves_root(book: Book, roster: Roster, command: str, holder: Holder) -> None:
+    """Refuse to take the last root from a site; one from whom it is just being taken is none any more."""
+    if ROOT not in holder.grants or holder.state != ACTIVE:
+        return
+    others = [one.login for one in roster.holders() if _has_root(one.grants, one.state) and one.login != holder.login]
+    records: list[Login | None] = book.reader.get(LOGIN, others) if others else []
+    going = [
+        one for one in records if one is not None and one.pending and not _has_root(one.grants.split(","), one.state)
+    ]
+    check_keeps_root(command, len(others) - len(going))
+
+
+def _has_root(grants: Sequence[str], state: str) -> bool:
+    return ROOT in grants and state == ACTIVE
 
 
 def login_record(book: Book, login: str, grants: Sequence[str], state: str) -> Login:

@@ -7,11 +7,11 @@ import time
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote
 
 from dca.core.errors import DcaError, UnreachableError
 from dca.core.model import GLOBAL_STREAM, TENANT_STREAM_PREFIX, tenant_stream
 from dca.store import elastic_search as searches
+from dca.store import entry as entries
 from dca.store import protocol
 from dca.store.elastic_door import (
     ATTEMPT_SECONDS_MIN,
@@ -297,14 +297,14 @@ class ElasticStore:
 
     def _create(self, operation: Create, until: float) -> str:
         doing = "write to the log" if operation.kind == LOG else f"write a {operation.kind}"
-        document = operation.text.encode("utf-8", "surrogatepass") if operation.text else operation.document._asdict()
-        path = f"/{self._alias(operation.kind)}/_create/{quote(operation.id, safe='')}?require_alias=true"
+        document = searches.creation(operation.id, operation.text or entries.canonical(operation.document._asdict()))
+        path = f"/{self._alias(operation.kind)}/_bulk?require_alias=true"
         pause = PAUSE_SECONDS
         while True:
             seconds = max(ATTEMPT_SECONDS_MIN, (until - time.monotonic()) / ATTEMPTS)
             request = Request(doing, "PUT", f"{path}&timeout={seconds:.0f}s", document)
             try:
-                answer = self._door.call(request, seconds=seconds)
+                answer = searches.created(self._door.call(request, seconds=seconds))
             except NoAnswerError:
                 return TIMED_OUT
             if answer.status != OVERLOADED or answer.kind == DISK_FULL or time.monotonic() + pause > until:
@@ -320,8 +320,8 @@ class ElasticStore:
             return TIMED_OUT
         if answer.kind == NOT_PERMITTED:
             return DENIED
-        self._door.body_of(answer, request)
-        return CREATED
+        body = self._door.body_of(answer, request)
+        return CREATED if "result" in body else TIMED_OUT
 
     def _write(self, items: Sequence[Item], until: float) -> list[str]:
         """Write documents that the log has already: nothing that goes wrong here is an error, only not done.

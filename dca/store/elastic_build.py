@@ -10,13 +10,13 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote
 
 from dca.core.errors import DamagedError, DcaError, RefusedError, UnreachableError
 from dca.core.model import DEFAULT_SITE, GLOBAL_STREAM, SITE_ID
 from dca.store import elastic_search as searches
 from dca.store.elastic_door import CONFLICT, FILLING, GOOD, MISSING, PASSING, PAUSE_SECONDS, PAUSE_SECONDS_MAX, Request
 from dca.store.elastic_setup import ALREADY_THERE, IF_THERE, Indices, is_being_filled
+from dca.store.entry import canonical
 from dca.store.indices import HEAD_CARRIERS, NAMES, load
 from dca.store.port import EMPTY_HEAD, Head
 from dca.store.protocol import head_key, stream_of
@@ -177,10 +177,11 @@ class Construction:
         """Have the declaring entries stamped and written, and give the indices their names, all at once."""
         self._site().settle(self._aliases, signed=self._signed)
         for record_id, document in declaring:
-            path = f"/{self._aliases[LOG]}/_create/{quote(record_id, safe='')}?require_alias=true"
-            answer = self._door.reach(Request(BUILDING, "PUT", path, document), until=self._deadline())
+            lines = searches.creation(record_id, canonical(document))
+            request = Request(BUILDING, "PUT", f"/{self._aliases[LOG]}/_bulk?require_alias=true", lines)
+            answer = self._door.reach(request, until=self._deadline(), fault=searches.created)
             if answer.status != CONFLICT:
-                self._door.body_of(answer, Request(BUILDING, "PUT", path))
+                self._door.body_of(answer, request)
         self._site().open(self._aliases)
 
     def abandon(self) -> None:

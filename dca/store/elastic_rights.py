@@ -40,8 +40,7 @@ SPELLED: Mapping[str, tuple[str, ...]] = {
     PUT: ("indices:data/write/bulk*", "indices:data/write/index*"),
 }
 """The actions that a role gives in the place of these privileges: by their names Elasticsearch also lets change mappings,
-and a field of a mapping can stand in a search for what lies in the documents. Not in the log: an entry is created by a
-request of its own, for which there is no action that does not also allow to replace one."""
+and what a mapping says can hide in a search what lies in the documents, or have every new one refused."""
 
 SEARCHED: Mapping[str, tuple[str, ...]] = {
     "list": (TENANT, PROJECT, ASSOCIATION, LOG),
@@ -187,7 +186,7 @@ def given(indices: Mapping[str, tuple[str, ...]], prefix: str) -> list[dict[str,
     """
     names: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for name, rights in indices.items():
-        spelled = {one for right in rights for one in (SPELLED.get(right, (right,)) if name != LOG else (right,))}
+        spelled = {one for right in rights for one in SPELLED.get(right, (right,))}
         if spelled:
             names[tuple(sorted(spelled))] += [prefix + name, *([index_of(prefix, name)] if name in ALL else [])]
     return [{"names": listed, "privileges": list(rights)} for rights, listed in names.items()]

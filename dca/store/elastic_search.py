@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from dca.core.errors import DamagedError
 from dca.store import entry as entries
-from dca.store.elastic_door import GOOD, MISSING, NO_INDEX, NOT_PERMITTED, NOT_READY, Answer
+from dca.store.elastic_door import GOOD, MISSING, NO_INDEX, NOT_PERMITTED, NOT_READY, Answer, Lines
 from dca.store.indices import HEAD_CARRIERS
 from dca.store.port import EMPTY_HEAD, Condition, Entry, Head, LogQuery, Query, Sum, Sums
 from dca.store.protocol import Found, Item, Key
@@ -124,6 +124,24 @@ def bulk_lines(item: Item, index: str) -> bytes:
         head = {"head_seq": item.head.seq, "head_hash": item.head.hash, "head_time": item.head.time}
         source = f"{source[:-1]},{entries.canonical(head)[1:]}"
     return f"{action}\n{source}\n".encode("utf-8", "surrogatepass")
+
+
+def creation(record_id: str, document: str) -> Lines:
+    """Return the bulk request that creates one document, if there is none.
+
+    A request for that document alone needs a right which no role can be given without also letting it change mappings.
+    """
+    text = f"{entries.canonical({'create': {'_id': record_id}})}\n{document}\n"
+    return Lines(text.encode("utf-8", "surrogatepass"))
+
+
+def created(answer: Answer) -> Answer:
+    """Return what a bulk request of one document answers, as if that had been asked for alone."""
+    items = answer.body.get("items") if answer.status in GOOD and isinstance(answer.body, dict) else None
+    if not items:
+        return answer
+    (result,) = items[0].values()
+    return answer._replace(status=result["status"], body=result)
 
 
 def readable(document: Mapping[str, Any], record_id: str, place: Sequence[Any] = (0, "", 0)) -> Entry:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tests.elastic.proxy import Proxy
     from tests.elastic.server import BookServer
 
-LOG, BULK, GET, SEARCH, REFRESH = "log/_create", "_bulk", "_mget", "_search", "_refresh"
-CLAIM = "claim/_create"
+LOG, BULK, GET, SEARCH, REFRESH = "log/_bulk", "/_bulk?require_alias=true&filter", "_mget", "_search", "_refresh"
+CLAIM = "claim/_bulk"
 
 
 @pytest.fixture

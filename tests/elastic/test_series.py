@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.elastic.proxy import Proxy
     from tests.elastic.server import BookServer
 
-LOG, BULK, GET = "log/_create", "_bulk", "_mget"
+LOG, BULK, GET = "log/_bulk", "/_bulk?require_alias=true&filter", "_mget"
 ENTRIES, PAYMENTS = 6, 40
 
 

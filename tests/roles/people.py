@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 PASSWORD = "a-password"
 DAY = 86_400_000
-BULK = "_bulk"
+BULK = "/_bulk?require_alias=true&filter"
 """Where records are written, after the entry that brings them."""
 ROLES = ("operator", "administrator", "auditor")
 Document = dict[str, Any]
@@ -149,8 +149,8 @@ class Site:
 
     def forge(self, document: Any, record_id: str, role: str = "operator") -> None:
         """Create a document in the log with a raw client; Elasticsearch takes it, since its author may write there."""
-        said = self.raw(role, "PUT", f"/{{p}}log/_create/{record_id.replace(':', '%3A')}?require_alias=true", document)
-        assert said.status == 201, said
+        user = (self.login(role), PASSWORD)
+        assert self.server.create_alone("log", record_id, document, user=user) == 201
 
 
 @contextmanager

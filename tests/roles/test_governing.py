@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.cli import checks
 from tests.cli.shell import Shell
+from tests.elastic.proxy import FOR_EVER, Fault, proxy
 from tests.elasticsearch_server.cleaning import clean_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.cli.shell import Result
+    from tests.elastic.proxy import Asked
     from tests.elasticsearch_server.server import Server
 
 PASSWORD = "a-password"
@@ -43,10 +47,10 @@ class Site:
         self.super.ok("login", "add", login, *options, stdin=f"{PASSWORD}\n".encode())
         return self.shell(name)
 
-    def shell(self, name: str, password: str = PASSWORD) -> Shell:
-        """Return the shell of somebody."""
-        place = f"{self.server.host}:{self.server.port}/{self.prefix}"
-        return Shell(self.folder, f"http://{self.prefix}{name}:{password}@{place}")
+    def shell(self, name: str, password: str = PASSWORD, place: str = "") -> Shell:
+        """Return the shell of somebody, perhaps by way of another host."""
+        place = place or f"{self.server.host}:{self.server.port}"
+        return Shell(self.folder, f"http://{self.prefix}{name}:{password}@{place}/{self.prefix}")
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +115,40 @@ def test_a_role_is_shown_with_all_who_have_it(site: Site) -> None:
         {"login": f"{site.prefix}vera", "on": "tenant/acme"},
         {"login": f"{site.prefix}vic", "on": ""},
     ]
+
+
+def test_two_roots_do_not_end_each_other(site: Site) -> None:
+    """While one takes root from the other, who is asked to give way to that one, at least one of them stays."""
+    site.hire("rolf", "--role=root")
+    refusals: list[Result] = []
+    rita, rolf = (["role", "revoke", "--role=root", f"--login={site.prefix}{name}"] for name in ("rita", "rolf"))
+
+    def take(asked: Asked) -> bool:
+        if not refusals and f"/_security/user/{site.prefix}rolf" in asked.path:
+            refusals.append(site.shell("rolf").run(*rita))
+        return False
+
+    with proxy(
+        site.server.host, site.server.port, Fault("/_security/user/", FOR_EVER, when=take, method="PUT")
+    ) as between:
+        site.shell("rita", place=urlsplit(between.url).netloc).ok(*rolf)
+    (refusal,) = refusals
+    assert "without a root" in checks.failure(refusal, 1)["error"]
+    assert site.rita.ok("whoami")["root"]
+
+
+def test_lines_of_who_may_do_nothing(site: Site) -> None:
+    """Are refused as the command alone is: what is missing, and which roles have it; else each line by itself."""
+    site.super.ok("role", "create", "--role=outside", "--like=operator", "--form=service")
+    line = b'{"project": "rockets", "user": "wile", "jobtime": 1}\n'
+    for name, role, says in (
+        ("nils", (), "is not permitted to run dca transaction charge; roles with it: root, administrator, operator; "),
+        ("olga", ("--role=outside",), "may run dca transaction charge, but Elasticsearch does not give them "),
+    ):
+        done = site.hire(name, *role).run("transaction", "charge", "--file=-", stdin=line)
+        assert says in checks.failure(done, 4)["error"]
+    done = site.hire("hook", "--role=operator", "--tenant=acme").run("transaction", "charge", "--file=-", stdin=line)
+    assert (done.status, done.answer["line"], done.answer["code"]) == (1, 1, "not_permitted")
 
 
 def test_what_a_root_takes_from_oneself(site: Site) -> None:
