@@ -1,6 +1,6 @@
 """The engine: the one path that every command takes, from its arguments to its answer."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -41,6 +41,12 @@ class Store(BareStore, Protocol):
         """Let the writes of a command that makes many be faster; when it ends without an error, all is written.
 
         Each is committed when it returns, as ever.
+        """
+
+    def foresee(self, stream: str, keys: Callable[[], Sequence[tuple[str, str]]]) -> None:
+        """Tell which records the next writes to a stream will ask for; within a series they may be read meanwhile.
+
+        None that carries the head of a stream may be among them.
         """
 
     def setup(self) -> list[str]:

@@ -46,6 +46,15 @@ class Keyed(NamedTuple):
     job: Job
 
 
+class Portion(NamedTuple):
+    """Jobs of one tenant that are booked together."""
+
+    owner: str
+    jobs: Sequence[Keyed]
+    again: bool
+    """Whether they may be known: those before them were."""
+
+
 class Outcome(NamedTuple):
     """What became of one job: charged, known, changed, or why it was rejected; and what it cost."""
 
@@ -239,18 +248,14 @@ def _members(owner: str, jobs: Sequence[Keyed]) -> list[str]:
     return list(dict.fromkeys(association_id(owner, folded(account), folded(user)) for account, user in pairs))
 
 
-def keys_of(owner: str, jobs: Sequence[Keyed], manner: Manner, *, again: bool) -> list[tuple[str, str]]:
-    """Return the kinds and ids of the records that the booking of jobs begins with.
+def own_keys(portion: Portion) -> list[tuple[str, str]]:
+    """Return the kinds and ids of the records that only the jobs of a portion lead to.
 
     Where the jobs before were known, these may be too: then the counter-records are among them.
     """
-    accounts = _accounts(jobs)
+    owner, jobs, again = portion
     charges = [charge_id(owner, keyed.key, 1) for keyed in jobs]
     return [
-        (SITE, SITE_ID),
-        (TENANT, owner),
-        *((PROJECT, account) for account in accounts),
-        *((CLAIM, account) for account in accounts if manner.tenant),
         *((ASSOCIATION, member) for member in _members(owner, jobs)),
         *((TRANSACTION, charge) for charge in charges),
         *((TRANSACTION, counter_id(charge)) for charge in charges if again),
@@ -266,9 +271,12 @@ def _same(known: Transaction, usage: Usage, account: str) -> bool:
     )  # fmt: skip
 
 
-def book_jobs(book: Book, owner: str, jobs: Sequence[Keyed], manner: Manner, *, again: bool = False) -> list[Outcome]:
-    """Book the jobs of one tenant, as many as one entry holds, and return what became of them."""
-    book.reader.need(keys_of(owner, jobs, manner, again=again))
+def book_jobs(book: Book, portion: Portion, manner: Manner) -> list[Outcome]:
+    """Book jobs, as many as one entry holds, and return what became of them."""
+    owner, jobs, _ = portion
+    accounts = _accounts(jobs)
+    shared = [(SITE, SITE_ID), (TENANT, owner), *((PROJECT, account) for account in accounts)]
+    book.reader.need([*shared, *((CLAIM, account) for account in accounts if manner.tenant), *own_keys(portion)])
     batch = Batch(book, owner, manner)
     batch.prepare(jobs)
     outcomes = []

@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dca.book import stream_of_tenant
 from dca.commands import figures
-from dca.commands.importing import CHANGED, CHARGED, KNOWN, UNITS, Keyed, Manner, Outcome, billed_seconds, book_jobs
+from dca.commands.importing import (
+    CHANGED,
+    CHARGED,
+    KNOWN,
+    UNITS,
+    Keyed,
+    Manner,
+    Outcome,
+    Portion,
+    billed_seconds,
+    book_jobs,
+    own_keys,
+)
 from dca.core import clock, ledger, names
 from dca.core.errors import DcaError, NotFoundError, RefusedError, UnreachableError, UsageError
 from dca.core.ledger import Accounts
@@ -26,7 +38,7 @@ from dca.store.port import Condition, Query
 from dca.store.schema import CLAIM, PROJECT, SITE, TENANT, TRANSACTION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from dca.book import Book
     from dca.commands.arguments import FileName, Flag, Name, Text
@@ -128,6 +140,8 @@ class _Import:
         """Tenant of each account seen, or empty for one that is no project."""
         self.waiting: dict[str, list[Keyed]] = defaultdict(list)
         self.waiting_count = 0
+        self.announced: Portion | None = None
+        """What is booked next, once the store has looked for it."""
         self.again = False
         """Whether some of the last jobs were known already."""
         self.counts: Counter[str] = Counter()
@@ -187,7 +201,8 @@ class _Import:
                     else:
                         self._reject(item)
                 for owner in list(self.waiting):
-                    self._book(owner, everything=True)
+                    self._announce(owner)
+                self._book()
         except DcaError as error:
             if self.counts[CHARGED] and not self.session.dry_run:
                 error.broke_off(self._so_far(), batch=self.batch, charged=self.counts[CHARGED])
@@ -225,9 +240,9 @@ class _Import:
         self.waiting[owner].append(Keyed(self._key(job), job))
         self.waiting_count += 1
         if len(self.waiting[owner]) >= AT_ONCE:
-            self._book(owner)
+            self._announce(owner)
         elif self.waiting_count >= WAITING_MAX:
-            self._book(max(self.waiting, key=lambda one: len(self.waiting[one])))
+            self._announce(max(self.waiting, key=lambda one: len(self.waiting[one])))
 
     def _key(self, job: Job) -> str:
         return names.job_key(job.cluster or self.cluster, job.job, job.submit)
@@ -286,36 +301,43 @@ class _Import:
             details=f"--project={name} --tenant={self.tenant} (job import, batch {self.batch})",
         )
 
-    def _book(self, owner: str, *, everything: bool = False) -> None:
-        """Book what was collected for a tenant; what one entry cannot hold stays for the next."""
-        while self.waiting[owner]:
-            jobs = self._not_foreseen(owner)
+    def _announce(self, owner: str) -> None:
+        """Let the store begin to look for what was collected for a tenant, and book the portion before it meanwhile."""
+        portion = Portion(owner, self.waiting.pop(owner), self.again)
+        self.waiting_count -= len(portion.jobs)
+        if not self.session.dry_run:
+            self.session.store.foresee(tenant_stream(owner), partial(own_keys, portion))
+        self._book()
+        self.announced = portion
+
+    def _book(self) -> None:
+        """Book the portion that was announced, by as many entries as it takes."""
+        portion, self.announced = self.announced, None
+        while portion is not None and (jobs := self._not_foreseen(portion)):
+            portion = portion._replace(jobs=jobs)
             outcomes: list[Outcome] = self.session.decide(
                 IMPORT_WORDS,
-                partial(book_jobs, owner=owner, jobs=jobs, manner=self.manner, again=self.again),
-                stream=tenant_stream(owner),
+                partial(book_jobs, portion=portion, manner=self.manner),
+                stream=tenant_stream(portion.owner),
                 details=f"batch {self.batch}, {self.manner.unit}",
             )
-            self.waiting_count -= len(outcomes)
-            self.waiting[owner] = jobs[len(outcomes) :]
+            portion = portion._replace(jobs=jobs[len(outcomes) :])
             self.again = any(outcome.what in (KNOWN, CHANGED) for outcome in outcomes)
             for outcome in outcomes:
-                self._note(outcome, owner)
-            if not everything:
-                return
+                self._note(outcome, portion.owner)
 
-    def _not_foreseen(self, owner: str) -> list[Keyed]:
-        """Return the jobs that wait, in a dry run without those that earlier batches of it would have charged."""
+    def _not_foreseen(self, portion: Portion) -> Sequence[Keyed]:
+        """Return the jobs of a portion, in a dry run without those that earlier ones of it would have charged."""
         if not self.session.dry_run:
-            return self.waiting[owner]
+            return portion.jobs
         fresh = []
-        for keyed in self.waiting[owner]:
-            before = self.foreseen.get(f"{owner}:{keyed.key}")
+        for keyed in portion.jobs:
+            before = self.foreseen.get(f"{portion.owner}:{keyed.key}")
             if before is None:
                 fresh.append(keyed)
             else:
-                self.waiting_count -= 1
-                self._note(Outcome(keyed.job, KNOWN if before == self._content(keyed.job) else CHANGED, 0, 0), owner)
+                known = KNOWN if before == self._content(keyed.job) else CHANGED
+                self._note(Outcome(keyed.job, known, 0, 0), portion.owner)
         return fresh
 
     def _content(self, job: Job) -> str:

@@ -124,13 +124,18 @@ class ElasticStore:
         if self._series is not None:
             yield
             return
-        self._series = Series(self._memory, self.drive, self.deadline)
+        self._series = Series(self._memory, self.drive, self.deadline, lambda keys: self._get(keys, self.deadline()))
         try:
             yield
             self._series.finish()
         finally:
             self._series.close()
             self._series = None
+
+    def foresee(self, stream: str, keys: Callable[[], Sequence[Key]]) -> None:
+        """Begin to read records of a stream, none that carries a head, that the next writes of a series will ask for."""
+        if self._series is not None:
+            self._series.foresee(stream, keys())
 
     def preview(self, question: Callable[[Reader], T]) -> T:
         """Answer a question as read does, and from empty books where there are none yet."""

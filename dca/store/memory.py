@@ -97,6 +97,9 @@ class MemoryStore:
         """Let consecutive writes be faster: here they are as fast as they can be."""
         return nullcontext()
 
+    def foresee(self, stream: str, keys: Callable[[], Sequence[tuple[str, str]]]) -> None:
+        """Let records be read before the write that will ask for them: here they are near enough."""
+
     def preview(self, question: Callable[[Reader], T]) -> T:
         """Answer a question."""
         return self.read(question)

@@ -161,6 +161,17 @@ class Later(NamedTuple):
     """The tenant or site record as it stood after the entry."""
 
 
+class Early(NamedTuple):
+    """Records that were read before the write that will ask for them began."""
+
+    stream: str
+    head: Head
+    """A head that the stream had already when their reading began."""
+    keys: frozenset[Key]
+    documents: Callable[[], Mapping[Key, Found | None]]
+    """Returns what was read, once all of it is there; nothing where it could not be read."""
+
+
 class Memory:
     """What a process remembers of the books between its commands: only what stays true.
 
@@ -177,20 +188,54 @@ class Memory:
         """Own entries that follow the remembered heads, whose records are still being written."""
         self.defers = False
         """Whether the driver writes the records of own entries later: those that wait."""
+        self.early: list[Early] = []
+        """What is being read early, in the order of the writes that will ask for it."""
+        self._reached: dict[str, Head] = {}
+        """Heads that streams have by now, where a view must begin at an older one: something was read early after that."""
 
     def clear(self) -> None:
         """Forget everything."""
         self.heads.clear()
         self.routes.clear()
         self.waiting.clear()
+        self.early.clear()
+        self._reached.clear()
 
     def reach(self, stream: str, head: Head) -> None:
         """Remember a head that the stream has, or had."""
+        if stream not in self._reached:
+            self._begin(stream, head)
+        elif head.seq > self._reached[stream].seq:
+            self._reached[stream] = head
+
+    def _begin(self, stream: str, head: Head) -> None:
+        """Let views begin at a head; own entries up to it wait no longer."""
         if head.seq > self.heads.get(stream, EMPTY_HEAD).seq:
             self.heads[stream] = head
         waiting = [one for one in self.waiting.pop(stream, ()) if one.end.seq > self.heads.get(stream, EMPTY_HEAD).seq]
         if waiting:
             self.waiting[stream] = waiting
+
+    def reached(self, stream: str) -> Head:
+        """Return the newest head that a stream is known to have."""
+        return self._reached.get(stream) or self.heads.get(stream, EMPTY_HEAD)
+
+    def foresee(self, stream: str, keys: Iterable[Key], documents: Callable[[], Mapping[Key, Found | None]]) -> None:
+        """Take in records of a stream whose reading begins now, for a write to come; none that carries a head.
+
+        Until that write is over, `settle` lets no view of the stream begin at a head that is newer than this reading.
+        """
+        if stream in self.heads:
+            head = self._reached.setdefault(stream, self.heads[stream])
+            self.early.append(Early(stream, head, frozenset(keys), documents))
+
+    def settle(self) -> None:
+        """Between two writes: let views begin at the newest heads again, but not after what is being read early."""
+        for stream, head in list(self._reached.items()):
+            held = next((one.head for one in self.early if one.stream == stream), None)
+            if held is None:
+                del self._reached[stream]
+            self._begin(stream, held or head)
 
     def keep(self, view: "View") -> None:
         """Remember what a view has learned."""
@@ -393,6 +438,15 @@ class View:
         waiting = self.memory.waiting.get(stream) if stream in self.recalled else None
         return waiting[-1].end if waiting else self.ends[stream]
 
+    def take_early(self, keys: Sequence[Key]) -> Mapping[Key, Found | None]:
+        """Take what was read early of some records, once; it counts where this view begins at the head it was read after."""
+        wanted = frozenset(keys) if self.memory.early else frozenset()
+        for early in self.memory.early:
+            if early.keys <= wanted:
+                self.memory.early.remove(early)
+                return early.documents() if self.heads.get(early.stream) == early.head else {}
+        return {}
+
     def unconfirmed(self) -> list[Key]:
         """Return the documents that confirm what is remembered."""
         return [*map(head_key, sorted(self.recalled)), *((PROJECT, one) for one in sorted(self.recalled_routes))]
@@ -465,12 +519,14 @@ class View:
 
     def lay_over(self, entry: Entry) -> None:
         """Lay an entry's records over what was read."""
+        overlay, documents = self.overlay, self.documents
         for kind, record, _ in entry.changes:
             if isinstance(record, (Project, Claim)):
                 self.follow(record)
             if not isinstance(record, Claim):
-                self.overlay[kind, record.id] = record
-                self.documents.setdefault((kind, record.id), None)
+                key = (kind, record.id)
+                overlay[key] = record
+                documents.setdefault(key, None)
             elif record.generation == self.ranks[record.id]:
                 self.overlay[kind, record.id] = record  # but its document may be of a later generation: read it too
         self._add(entry.stream, entry.head, entry)
@@ -524,13 +580,15 @@ def _read_records(view: View, wanted: Sequence[Key]) -> Steps[None]:
         if not keys:
             return
         streams = sorted(view.heads) if len(view.heads) <= LOOK_MAX else []
-        found = yield Get((*keys, *((LOG, f"{stream}:{view.expected_end(stream).seq + 1}") for stream in streams)))
-        documents = dict(zip(keys, found, strict=False))
+        early = view.take_early(keys)
+        asked = tuple(key for key in keys if key not in early)
+        found = yield Get((*asked, *((LOG, f"{stream}:{view.expected_end(stream).seq + 1}") for stream in streams)))
+        documents = {**early, **dict(zip(asked, found, strict=False))}
         if view.confirm(documents):
             for key, document in documents.items():
                 view.take(key, document)
             newer = any(document is not None and view.is_newer(document) for document in documents.values())
-            view.current = bool(streams) and not newer and not any(found[len(keys) :])
+            view.current = bool(streams) and not newer and not any(found[len(asked) :])
             return
         if not view.heads:
             return  # all is forgotten: what is missing will be asked for again

@@ -178,6 +178,9 @@ class SqliteStore:
         """Let consecutive writes be faster: here they are as fast as they can be."""
         return contextlib.nullcontext()
 
+    def foresee(self, stream: str, keys: Callable[[], Sequence[tuple[str, str]]]) -> None:
+        """Let records be read before the write that will ask for them: here they are near enough."""
+
     def preview(self, question: Callable[[Reader], T]) -> T:
         """Answer a question as read does, and from empty books where there are none yet."""
         with contextlib.suppress(_NoBooksError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from dca.bench import jobs
 from dca.commands.job import AT_ONCE
 from dca.core.errors import UnreachableError
+from dca.core.model import booked_id
 from dca.store.port import Query, Sums
 from dca.store.schema import PAYMENT, TENANT
 from tests.cli import checks
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dca.store.elastic import ElasticStore
+    from dca.store.port import Decision, Reader
     from tests.elastic.proxy import Proxy
     from tests.elastic.server import BookServer
 
@@ -188,14 +191,39 @@ def test_one_lookup_for_each_commit(emptied_server: BookServer, shaky: Proxy) ->
 
 
 def test_one_lookup_for_each_portion_of_an_import(emptied_server: BookServer, shaky: Proxy, tmp_path: Path) -> None:
-    """A portion of jobs is looked up by one request, also where they are known: with the counter-records then."""
+    """A portion of jobs is looked up by one request, also where the jobs before were known: with the counter-records."""
     secret = emptied_server.server.url.partition("://")[2].rpartition("@")[0]
     shell = Shell(tmp_path, f"{shaky.url.replace('//', f'//{secret}@')}/{emptied_server.prefix}")
-    jobs.write(tmp_path / "log", 2 * AT_ONCE + 1, "acme")
+    count = 2 * AT_ONCE + 1
+    jobs.write(tmp_path / "log", count, "acme")
     words = ("job", "import", "--tenant=acme", "--create-missing", str(tmp_path / "log"))
     shaky.asked.clear()
-    assert checks.success(shell.run(*words))["charged"] == 2 * AT_ONCE + 1
-    assert [len(ids) for ids in lookups(shaky.asked, "transaction")] == [AT_ONCE, AT_ONCE, 1]
+    assert checks.success(shell.run(*words))["charged"] == count
+    assert sorted(map(len, lookups(shaky.asked, "transaction"))) == [1, AT_ONCE, AT_ONCE]
     shaky.asked.clear()
-    assert checks.success(shell.run(*words))["known"] == 2 * AT_ONCE + 1
-    assert [len(ids) for ids in lookups(shaky.asked, "transaction")] == [AT_ONCE, AT_ONCE, 2 * AT_ONCE, 2]
+    assert checks.success(shell.run(*words))["known"] == count
+    assert sorted(map(len, lookups(shaky.asked, "transaction"))) == [2, *[AT_ONCE] * 4]
+
+
+def test_records_that_are_read_early(emptied_server: BookServer) -> None:
+    """What was looked for before others wrote it is found by the write that asks for it; heads go on meanwhile."""
+    seen: list[bool] = []
+
+    def look(reader: Reader, record_id: str) -> Decision:
+        reader.need([(PAYMENT, record_id)])
+        seen.append(reader.get(PAYMENT, [record_id])[0] is not None)
+        return deeds.pay_many("acme", PAYMENTS)(reader)
+
+    with emptied_server.store() as store, emptied_server.store() as other:
+        store.write(deeds.add_tenant("acme"))
+        with store.series():
+            for seq in range(3, 3 * ENTRIES, 3):
+                record_id = booked_id("t:acme", seq, 0)
+                store.foresee("t:acme", partial(list, [(PAYMENT, record_id)]))
+                store.foresee("t:acme", partial(list, [(PAYMENT, record_id), (PAYMENT, booked_id("t:acme", seq, 1))]))
+                store.write(deeds.pay_many("acme", PAYMENTS))
+                other.write(deeds.pay_many("acme", PAYMENTS))
+                store.write(partial(look, record_id=record_id))
+    assert seen == [True] * (ENTRIES - 1)
+    assert emptied_server.source(TENANT, "acme")["head_seq"] == 3 * (ENTRIES - 1) + 1
+    check_books(emptied_server, 3 * (ENTRIES - 1))

@@ -33,10 +33,10 @@ from dca.store.schema import CLAIM, KINDS, LOG, PROJECT
 from tests.protocol import commands
 from tests.protocol.explore import Luck
 from tests.protocol.forgery import books, forger, forgeries
-from tests.protocol.stage import Stage, acme, adder, founder, lasting, reader, writer
+from tests.protocol.stage import Stage, acme, adder, early_charges, founder, lasting, reader, writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from dca.store.port import Entry
     from dca.store.protocol import Later, Missing
@@ -505,6 +505,26 @@ class Believes(View):
         return True
 
 
+class TakesEarly(View):
+    """A view that takes what was read early for what was read after its head."""
+
+    def take_early(self, keys: Sequence[protocol.Key]) -> Mapping[protocol.Key, Found | None]:
+        """Take it wherever this view begins."""
+        for early in self.memory.early:
+            if early.keys <= set(keys):
+                self.memory.early.remove(early)
+                return early.documents()
+        return {}
+
+
+class HoldsNothing(Memory):
+    """A memory that lets views begin at the newest head, whatever is being read early."""
+
+    def foresee(self, stream: str, keys: Iterable[protocol.Key], documents: Callable[[], Any]) -> None:
+        """Only take it in."""
+        self.early.append(protocol.Early(stream, self.heads[stream], frozenset(keys), documents))
+
+
 class KeepsEnds(Memory):
     """A memory that takes the end of the log for the head."""
 
@@ -512,6 +532,12 @@ class KeepsEnds(Memory):
         """Remember the ends of streams in place of their heads."""
         for stream, end in view.ends.items():
             self.reach(stream, end)
+
+
+def early_reading() -> None:
+    """A process reads what is known of a job, does something else, and charges the job, as another has meanwhile."""
+    stage = acme()
+    stage.explore(early_charges(stage), writer("b", commands.charge("b", "q", 3, "j1")), luck=Luck(switches=3))
 
 
 def unreachable() -> None:
@@ -571,5 +597,6 @@ MUTANTS: dict[str, Mutant] = {
     "the end of the log is remembered as its head": Mutant(
         {"Memory": KeepsEnds, "View": Believes}, three_commands_and_failures
     ),
+    "what was read early counts after any head": Mutant({"Memory": HoldsNothing, "View": TakesEarly}, early_reading),
     "a failure after the commit is told": Mutant({"_finish": fails_after_the_commit}, unreachable),
 }

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from dca.core.model import GLOBAL_STREAM, Claim, tenant_stream
+from dca.core.model import GLOBAL_STREAM, Claim, charge_id, hold_id, tenant_stream
 from dca.store import protocol
 from dca.store.entry import from_document
 from dca.store.port import Decision
 from dca.store.protocol import Get, Later, Memory
-from dca.store.schema import LOG, SITE, TENANT
+from dca.store.schema import HOLD, LOG, SITE, TENANT, TRANSACTION
 from tests.protocol import commands
 from tests.protocol.cast import Actor
 from tests.protocol.commands import PERMITTED
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from dca.store.port import Reader
+    from dca.store.protocol import Key
     from tests.protocol.commands import Decide
     from tests.protocol.world import World
 
@@ -60,6 +63,29 @@ def deferrer(*decides: tuple[str, Decide]) -> Actor:
     memory = protocol.Memory()
     memory.defers = True
     return lasting(*decides, memory=memory)
+
+
+def foreseer(stream: str, *decides: tuple[str, Decide, Sequence[Key]], memory: Memory) -> Actor:
+    """Return the same where the records of each command are read before the one that comes first begins."""
+
+    def steps() -> Generator[Any, Any, Decision]:
+        remembered = deepcopy(memory)
+        remembered.defers = True
+        ahead = iter(decides)
+
+        def foresee() -> Generator[Any, Any, None]:
+            for _, _, keys in islice(ahead, 1):
+                found = dict(zip(keys, (yield Get(tuple(keys))), strict=True))
+                remembered.foresee(stream, keys, partial(dict, found))
+
+        yield from foresee()
+        for _, decide, _ in decides:
+            yield from foresee()
+            decision = yield from protocol.write(decide, PERMITTED, no_jitter, remembered)
+            remembered.settle()
+        return decision
+
+    return Actor(decides[-1][0], steps, {name: decide for name, decide, _ in decides})
 
 
 def worker(name: str, stream: str, seq: int, entries: int, author: str = "a") -> Actor:
@@ -227,3 +253,17 @@ def acme(
         *further,
     ]
     return Stage("acme", *tenants, seeds=seeds, forged=forged, to_come=to_come)
+
+
+def early_charges(stage: Stage) -> Actor:
+    """Return a writer that charges two jobs and reads what is known of both before the first one is charged."""
+    memory = stage.memory(commands.balances("acme", "p", "q"))
+    charges = [
+        (
+            f"a{number}",
+            commands.charge(f"a{number}", "p", 5, job),
+            ((TRANSACTION, charge_id("acme", job, 1)), (HOLD, hold_id("acme", job))),
+        )
+        for number, job in enumerate(("j0", "j1"))
+    ]
+    return foreseer("t:acme", *charges, memory=memory)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.protocol import commands
 from tests.protocol.explore import Luck
-from tests.protocol.stage import Stage, acme, deferrer, lasting, reader, worker, writer
+from tests.protocol.stage import Stage, acme, deferrer, early_charges, lasting, reader, worker, writer
 
 if TYPE_CHECKING:
     from tests.protocol.commands import Decide
@@ -80,6 +80,30 @@ def test_records_that_are_written_later_beside_a_writer() -> None:
     seq = stage.next_seq("t:acme")
     actors = deferrer(*charges("a", "p", "p")), worker("w", "t:acme", seq, 1), writer("b", commands.charge("b", "q", 3))
     stage.explore(*actors, luck=Luck(crashes=1, switches=3))
+
+
+@pytest.mark.parametrize("other", ["j0", "j1", ""])
+def test_records_that_are_read_early(other: str) -> None:
+    """What a command will ask for is read before the one that precedes it; somebody else charges one of the jobs."""
+    stage = acme()
+    stage.explore(early_charges(stage), writer("b", commands.charge("b", "q", 3, other)))
+
+
+def test_records_that_are_read_early_and_written_later() -> None:
+    """The records of the first command may be written when those of the second were read, or not yet."""
+    stage = acme()
+    seq = stage.next_seq("t:acme")
+    actors = early_charges(stage), worker("w", "t:acme", seq, 2), writer("b", commands.charge("b", "q", 3, "j1"))
+    stage.explore(*actors, luck=Luck(switches=2))
+
+
+@pytest.mark.torture
+def test_records_that_are_read_early_and_written_later_in_more_ways() -> None:
+    """The same, with more turns, and a crash."""
+    stage = acme()
+    seq = stage.next_seq("t:acme")
+    actors = early_charges(stage), worker("w", "t:acme", seq, 2), writer("b", commands.charge("b", "q", 3, "j1"))
+    stage.explore(*actors, luck=Luck(crashes=1, switches=4))
 
 
 @pytest.mark.torture
