@@ -65,7 +65,7 @@ def _own(values: Mapping[str, Any]) -> str:
         return of_project(values["project"])
     if values.get("tenant"):
         return of_tenant(values["tenant"])
-    stream = str(values.get("stream", ""))
+    stream = folded(str(values.get("stream", "")))
     if stream.startswith("t:"):
         return of_tenant(stream.removeprefix("t:"))
     if values.get("hold"):

@@ -266,6 +266,12 @@ def test_a_refusal_advises_what_would_do(site: Site) -> None:
     assert refused(site, "hook", "list", {}).endswith("it is permitted with --tenant=acme.")
 
 
+def test_a_stream_is_found_in_any_case(site: Site) -> None:
+    """The stream of one's own tenant is one's own however it is written, and another's is another's."""
+    assert site.run(CHIEF, "log show", {"--stream": "T:ACME", "--seq": "1"}).code == ""
+    assert "on tenant blue;" in refused(site, CHIEF, "log show", {"--stream": "T:Blue", "--seq": "1"})
+
+
 def test_many_grant_at_once(site: Site) -> None:
     """Two who grant to the same login at once both succeed, and so do two who take different roots, but for the last."""
     places = [{"--tenant": "acme"}, {"--tenant": "blue"}, {"--project": "rockets"}, {"--project": "boats"}]
