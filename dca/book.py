@@ -40,6 +40,7 @@ from dca.store.port import Condition, Head, Query, Reader
 from dca.store.schema import (
     ASSOCIATION,
     CLAIM,
+    FIELD_TYPES,
     HOLD,
     KEY,
     LOGIN,
@@ -66,6 +67,8 @@ _KIND_OF: dict[type, str] = {
     Role: ROLE,
     Login: LOGIN,
 }
+_PROJECT_IN = {kind: "project" for kind, types in FIELD_TYPES.items() if "project" in types} | {PROJECT: "id"}
+"""The field of each kind that holds the id of a project."""
 PAGE = 5_000
 
 
@@ -307,11 +310,8 @@ class Book:
 
     def projects(self) -> tuple[str, ...]:
         """Return the ids of the projects that the staged records concern."""
-        ids = {
-            change.record.id if isinstance(change.record, Project) else getattr(change.record, "project", "")
-            for change in self.staged.values()
-        }
-        return tuple(sorted(ids - {""}))
+        ids = {getattr(record, _PROJECT_IN[kind]) for kind, record, _ in self.staged.values() if kind in _PROJECT_IN}
+        return tuple(sorted(ids))
 
 
 def _other_iso_form(text: str) -> int | None:

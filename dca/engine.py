@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
@@ -11,6 +12,7 @@ from dca.commands import access, figures
 from dca.commands.arguments import convert, text
 from dca.commands.table import ANYWHERE, BY_PROJECT, BY_TENANT, GLOBAL, MOVE, RELEASE_CLAIM, Command, function, logged
 from dca.config import Settings
+from dca.core import money
 from dca.core.clock import iso
 from dca.core.errors import DamagedError, RefusedError, UnreachableError, UsageError
 from dca.core.model import GLOBAL_STREAM, Change, Claim, Key, key_id, tenant_stream
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from dca.store.transfer import Builder
 
 T = TypeVar("T")
+_AMOUNTS = frozenset(("balance", "credit", "payment", "rate"))
+"""Parameters that hold micro-dollars."""
 
 
 class Store(BareStore, Protocol):
@@ -160,6 +164,8 @@ class Session:
         if self.command.is_open:
             return
         guard = self.store.guard()
+        if guard is None and access.is_open(book):
+            return
         held = self.powers(book) if guard is None else ()
         for scope in access.scopes(self.command, values):
             if scope in self._admitted:
@@ -437,10 +443,12 @@ def _stream(command: Command, book: Book, values: Mapping[str, Any]) -> str:
 
 def _details(values: Mapping[str, Any]) -> str:
     """Return the arguments of a command as the log keeps them."""
-    from dca.core import money
-
-    amounts = {"balance", "credit", "payment", "rate"}
     return " ".join(
-        f"--{name.rstrip('_').replace('_', '-')}={money.text(value) if name in amounts else value}"
-        for name, value in values.items()
+        [f"{_option(name)}={money.text(value) if name in _AMOUNTS else value}" for name, value in values.items()]
     )
+
+
+@cache
+def _option(name: str) -> str:
+    """Return the option that gives a parameter."""
+    return f"--{name.rstrip('_').replace('_', '-')}"

@@ -35,7 +35,11 @@ def render(value: Any, *, mini: bool = False) -> str:
 
 
 def _object(value: Mapping[str, Any]) -> str:
-    return "{" + ",".join([f"{encode_basestring(name)}:{_mini(one)}" for name, one in value.items()]) + "}"
+    named = [
+        f"{encode_basestring(name)}:{_WRITERS.get(type(one), _other)(one)}"  # as _mini does, which would be a call more
+        for name, one in value.items()
+    ]
+    return f"{{{','.join(named)}}}"
 
 
 def _list(value: Sequence[Any]) -> str:

@@ -260,7 +260,7 @@ def _members(raw: bytes) -> dict[str, Any]:
     if len(raw) > LINE_BYTES_MAX:
         raise UsageError(f"the line is longer than {LINE_BYTES_MAX} bytes.")
     try:
-        listed = json.loads(raw.decode(), object_pairs_hook=_Members)
+        listed = _DECODE(raw.decode())
     except UnicodeDecodeError:
         raise UsageError("the line is not valid UTF-8.") from None
     except (ValueError, RecursionError):
@@ -275,6 +275,9 @@ def _members(raw: bytes) -> dict[str, Any]:
 
 class _Members(list[tuple[str, Any]]):
     """The members of a JSON object, as they stand there."""
+
+
+_DECODE = json.JSONDecoder(object_pairs_hook=_Members).decode
 
 
 def _windows(file: str, *, whole: bool) -> Iterator[list[tuple[int, bytes]]]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dca.core.errors import UnreachableError
 from dca.store.entry import canonical, to_document
-from dca.store.schema import FIELD_TYPES, KINDS, LOG, TRANSACTION
+from dca.store.schema import LOG, TRANSACTION
+from dca.store.sqlite_layout import PUT, PUT_HEAD, PUT_LOG
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -95,12 +96,13 @@ class SqliteFloor:
         for entry in entries:
             rows: dict[str, list[tuple[Any, ...]]] = {}
             for kind, record, _ in entry.changes:
-                rows.setdefault(_insert(kind), []).append(tuple(record))
-            for table, where, values in (
-                ("log", "stream = ? AND seq = ?", (entry.stream, entry.seq)), ("head", "stream = ?", (entry.stream,)),
-            ):  # fmt: skip
+                rows.setdefault(PUT[kind], []).append(tuple(record))
+            for statement, table, where, values in (
+                (PUT_LOG, "log", "stream = ? AND seq = ?", (entry.stream, entry.seq)),
+                (PUT_HEAD, "head", "stream = ?", (entry.stream,)),
+            ):
                 row = self._books.execute(f"SELECT * FROM {table} WHERE {where}", values).fetchone()
-                rows[f"INSERT OR REPLACE INTO {table} VALUES ({_marks(len(row))})"] = [row]
+                rows[statement] = [row]
             commits.append(list(rows.items()))
             documents.append(to_document(entry))
         return Work(tuple(commits), tuple(documents))
@@ -139,17 +141,6 @@ class SqliteFloor:
         """Close both files."""
         self._floor.close()
         self._books.close()
-
-
-def _insert(kind: str) -> str:
-    names = FIELD_TYPES[kind]
-    columns = ", ".join(f"[{name}]" for name in names)
-    how = "INSERT OR REPLACE" if KINDS[kind].mutable else "INSERT"
-    return f'{how} INTO "{kind}" ({columns}) VALUES ({_marks(len(names))})'
-
-
-def _marks(count: int) -> str:
-    return ", ".join("?" * count)
 
 
 class ElasticFloor:

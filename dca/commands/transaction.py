@@ -19,6 +19,7 @@ from dca.core.model import (
     RELEASED,
     SITE_ID,
     WALL_HOURS,
+    Association,
     Hold,
     Transaction,
     association_id,
@@ -48,7 +49,7 @@ def reserve(
     charged already nothing is held. With --file=<file>, - for standard input, each line is a JSON object with a hold's
     options and perhaps its key, and is answered on a line of its own; the exit status is 0 if all succeeded.
     """
-    owner = book.owner(project)
+    owner = book.tenant_id()
     book.reader.need(needed(owner, project, user, job))
     accounts = book.enabled_accounts(project)
     member = book.member(accounts.project, user, present=True).user if user is not None else ""
@@ -135,7 +136,7 @@ def charge(
     a JSON object with a charge's options and perhaps its key, and is answered on a line of its own; the exit status is 0
     if all succeeded.
     """
-    owner = book.owner(project)
+    owner = book.tenant_id()
     book.reader.need(needed(owner, project, user, job))
     accounts = book.accounts(project)
     member = book.member(accounts.project, user, present=False)
@@ -158,7 +159,7 @@ def charge(
             _check_same(known.transaction, usage, accounts, exact=start is not None)
             given_back = _give_back(book, owner, job)
             accounts = book.accounts(project)
-            return {**_charge_answer(book, known.transaction, accounts), **given_back, "repeated": True}
+            return {**_charge_answer(known.transaction, accounts, member), **given_back, "repeated": True}
         booking = book.booking(charge_id(owner, job, known.generation + 1))
     else:
         booking = book.booking()
@@ -171,7 +172,7 @@ def charge(
         book.put(settled)
     book.add(record)
     given_back = _give_back(book, owner, job) if job else {}
-    return {**_charge_answer(book, record, accounts), **given_back}
+    return {**_charge_answer(record, accounts, member), **given_back}
 
 
 def _give_back(book: Book, tenant: str, job: str) -> dict[str, Any]:
@@ -203,11 +204,10 @@ def _hold_for(book: Book, accounts: Accounts, job: str, estimate: int | None) ->
     return oldest
 
 
-def _charge_answer(book: Book, record: Transaction, accounts: Accounts) -> dict[str, Any]:
-    association = book.get(ASSOCIATION, association_id(record.tenant, record.project, record.user))
-    users = {f"{record.project}:{record.user}": association.name if association else record.user}
+def _charge_answer(record: Transaction, accounts: Accounts, member: Association) -> dict[str, Any]:
+    projects, users = {record.project: accounts.project.name}, {f"{record.project}:{record.user}": member.name}
     return {
-        "transaction": figures.transaction(record, {accounts.project.id: accounts.project.name}, users),
+        "transaction": figures.transaction(record, projects, users),
         "project": figures.project(accounts.project, accounts.tenant),
     }
 

@@ -27,7 +27,9 @@ _MOMENT = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[ T]([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?)?(Z|[+-][0-9]{2}:?[0-9]{2})?",
     re.ASCII,
 )
-_LOCAL = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}):([0-5][0-9]):([0-5][0-9])", re.ASCII)
+_LOCAL_HOUR = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2})", re.ASCII)
+_PAST_HOUR = re.compile(r":([0-5][0-9]):([0-5][0-9])", re.ASCII)
+_HOUR_LENGTH, _LOCAL_LENGTH = len("YYYY-MM-DDTHH"), len("YYYY-MM-DDTHH:MM:SS")
 _UTC_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = _UTC_EPOCH.replace(tzinfo=None)
 
@@ -73,8 +75,13 @@ def iso(instant: int) -> str:
     if instant == 0:
         return ""
     seconds, rest = divmod(instant, SECOND)
-    moment = (_NAIVE_EPOCH + timedelta(seconds=seconds)).isoformat()
-    return f"{moment}.{rest:03d}Z" if rest else f"{moment}Z"
+    return f"{_second(seconds)}.{rest:03d}Z" if rest else f"{_second(seconds)}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
+    """Show epoch seconds in UTC, without its name: most of what is answered happened in a few of them."""
+    return (_NAIVE_EPOCH + timedelta(seconds=seconds)).isoformat()
 
 
 def local_text(instant: int, zone_name: str) -> str:
@@ -124,14 +131,28 @@ def _in_range(value: int, text: str, what: str) -> int:
 
 
 @lru_cache(maxsize=8192)
-def _hour_begin(text: str, zone_name: str) -> int | None:
-    """Return the instant at which the local hour 'YYYY-MM-DDTHH' begins, or None where that hour is no plain one."""
-    begin = datetime(int(text[:4]), int(text[5:7]), int(text[8:10]), int(text[11:]), tzinfo=zone(zone_name))
+def _hour_begin(text: str, zone_name: str) -> int:
+    """Return the epoch second at which the local hour 'YYYY-MM-DDTHH' begins; 0 where that is no plain hour since 1970."""
+    match = _LOCAL_HOUR.fullmatch(text)
+    if match is None:
+        return 0
+    year, month, day, hour = map(int, match.groups())
+    try:
+        begin = datetime(year, month, day, hour, tzinfo=zone(zone_name))
+    except ValueError:
+        return 0
     final = begin.replace(minute=59, second=59)
     plain = (
         begin.utcoffset() == final.utcoffset() == begin.replace(fold=1).utcoffset() == final.replace(fold=1).utcoffset()
     )
-    return milliseconds(begin) if plain else None
+    return max(milliseconds(begin) // SECOND, 0) if plain else 0
+
+
+@lru_cache(maxsize=3600)
+def _past_hour(text: str) -> int:
+    """Return the seconds that ':MM:SS' is past the hour; -1 where it is none."""
+    match = _PAST_HOUR.fullmatch(text)
+    return int(match[1]) * 60 + int(match[2]) if match else -1
 
 
 def local_seconds(text: str, zone_name: str) -> int:
@@ -139,15 +160,10 @@ def local_seconds(text: str, zone_name: str) -> int:
 
     Of a local time that occurs twice the first is taken; one that never occurred is a UsageError.
     """
-    match = _LOCAL.fullmatch(text)
-    if match is not None:
-        hour, minute, second = match.groups()
-        try:
-            begin = _hour_begin(hour, zone_name)
-        except ValueError:
-            begin = None
-        if begin is not None and begin > 0:
-            return begin // SECOND + int(minute) * 60 + int(second)
+    if len(text) == _LOCAL_LENGTH:
+        begin, past = _hour_begin(text[:_HOUR_LENGTH], zone_name), _past_hour(text[_HOUR_LENGTH:])
+        if begin and past >= 0:
+            return begin + past
     return instant(text, zone_name) // SECOND
 
 

@@ -82,8 +82,8 @@ def with_project(tenant: Tenant, before: Project | None, after: Project, taken: 
     """Return the tenant after an amount was taken, with the sums that depend on its projects brought up to date."""
     old, new = earmarked(before), earmarked(after)
     return tenant._replace(
-        balance=money.check(tenant.balance - taken.balance, f"the balance of tenant {tenant.name}"),
-        credit=money.check(tenant.credit - taken.credit, f"the credit of tenant {tenant.name}"),
+        balance=money.check(tenant.balance - taken.balance, "the balance of tenant", tenant.name),
+        credit=money.check(tenant.credit - taken.credit, "the credit of tenant", tenant.name),
         allocated_balance=tenant.allocated_balance + new.balance - old.balance,
         allocated_credit=tenant.allocated_credit + new.credit - old.credit,
         holds_open=tenant.holds_open + after.holds_open - (before.holds_open if before else 0),
@@ -105,7 +105,7 @@ def check_allocation(before: Tenant, after: Tenant) -> None:
 
 def pay(tenant: Tenant, amount: int) -> Tenant:
     """Return the tenant after a payment."""
-    return tenant._replace(balance=money.check(tenant.balance + amount, f"the balance of tenant {tenant.name}"))
+    return tenant._replace(balance=money.check(tenant.balance + amount, "the balance of tenant", tenant.name))
 
 
 def set_credit(tenant: Tenant, credit: int) -> Tenant:
@@ -137,8 +137,8 @@ def receive(accounts: Accounts, *, balance: int, credit: int) -> Accounts:
     """Return the accounts after the project received earmarked amounts, whether or not the tenant has them."""
     tenant, project = accounts
     after = project._replace(
-        balance=money.check(project.balance + balance, f"the balance of project {project.name}"),
-        credit=money.check(project.credit + credit, f"the credit of project {project.name}"),
+        balance=money.check(project.balance + balance, "the balance of project", project.name),
+        credit=money.check(project.credit + credit, "the credit of project", project.name),
     )
     return Accounts(with_project(tenant, project, after), after)
 
@@ -169,7 +169,7 @@ def hold(accounts: Accounts, held: Hold) -> Accounts:
             needed=money.Decimal(held.amount),
         )
     after = project._replace(
-        requested=money.check(project.requested + held.amount, f"the held amount of project {project.name}"),
+        requested=money.check(project.requested + held.amount, "the held amount of project", project.name),
         holds_open=project.holds_open + 1,
     )
     return Accounts(with_project(tenant, project, after), after)
@@ -197,8 +197,8 @@ def spend(accounts: Accounts, cost: int) -> tuple[Accounts, Parts, Parts]:
 def _take(accounts: Accounts, on_project: Parts, on_tenant: Parts) -> Accounts:
     tenant, project = accounts
     after = project._replace(
-        balance=money.check(project.balance - on_project.balance, f"the balance of project {project.name}"),
-        credit=money.check(project.credit - on_project.credit, f"the credit of project {project.name}"),
+        balance=money.check(project.balance - on_project.balance, "the balance of project", project.name),
+        credit=money.check(project.credit - on_project.credit, "the credit of project", project.name),
     )
     return Accounts(with_project(tenant, project, after, on_tenant), after)
 

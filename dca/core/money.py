@@ -1,5 +1,7 @@
 """Money as whole micro-dollars: reading it, showing it, and the one function that prices time."""
 
+from functools import lru_cache
+
 from dca.core.errors import RefusedError, UsageError
 from dca.core.names import shown
 
@@ -62,13 +64,14 @@ def parse(text: str, what: str = "amount") -> int:
     return amount
 
 
-def check(amount: int, what: str) -> int:
+def check(amount: int, what: str, name: str = "") -> int:
     """Return an amount that was computed, or refuse it when it leaves the range that every store keeps exactly."""
     if -AMOUNT_MAX <= amount <= AMOUNT_MAX:
         return amount
-    raise RefusedError(f"{what} would pass {AMOUNT_MAX // MICRO} dollars, the most dca can hold.")
+    raise RefusedError(f"{f'{what} {name}'.rstrip()} would pass {AMOUNT_MAX // MICRO} dollars, the most dca can hold.")
 
 
+@lru_cache(maxsize=1024)
 def text(amount: int) -> str:
     """Show micro-dollars as an exact decimal without needless zeros: 12.5, 0.000001, -3."""
     whole, fraction = divmod(abs(amount), MICRO)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring
 from operator import itemgetter
@@ -102,17 +102,30 @@ def digest(fields: dict[str, Any], changes: str) -> str:
 
 
 def _together(fields: dict[str, Any], changes: str) -> str:
-    written = {name: _written(value) for name, value in fields.items()}
-    written["changes"] = changes
-    text = ",".join(f'"{name}":{written[name]}' for name in sorted(written))
-    return f"{{{text}}}"
+    template, in_order = _form((*fields, "changes"))
+    written = [_WRITERS.get(type(value), _dump)(value) for value in fields.values()]
+    text: str = template % in_order((*written, changes))
+    return text
 
 
-def _written(value: object) -> str:
-    """Return a field as canonical JSON, quickly where it is a text or a number."""
-    if type(value) is str:
-        return encode_basestring(value)
-    return str(value) if type(value) is int else _dump(value)
+@lru_cache(maxsize=16)
+def _form(names: tuple[str, ...]) -> tuple[str, Callable[[Any], Any]]:
+    """Return the form of canonical JSON with these names, and what puts their values in its order."""
+    ordered = sorted(names)
+    listed = ",".join(f'"{name.replace("%", "%%")}":%s' for name in ordered)
+    return f"{{{listed}}}", itemgetter(*map(names.index, ordered))
+
+
+def list_text(values: list[Any] | tuple[str, ...]) -> str:
+    """Return a list as canonical JSON, quickly where it holds nothing but texts."""
+    try:
+        return f"[{','.join(map(encode_basestring, values))}]"
+    except TypeError:
+        return _dump(values)
+
+
+_WRITERS: dict[type, Callable[[Any], str]] = {str: encode_basestring, int: str, list: list_text}
+"""What writes the fields that an entry has, faster than what writes any value."""
 
 
 def entry_time(now: int, end: Head) -> int:

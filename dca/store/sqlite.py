@@ -10,14 +10,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from json.encoder import encode_basestring
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dca.core.clock import INSTANT_MAX
 from dca.core.errors import BusyError, DamagedError, DcaError, NotFoundError, RefusedError, UnreachableError
 from dca.core.model import DEFAULT_SITE, SITE_ID, Claim, Record
-from dca.store.entry import canonical, parse_changes, seal
+from dca.store.entry import canonical, list_text, parse_changes, seal
 from dca.store.port import (
     EMPTY_HEAD,
     Archive,
@@ -35,7 +34,18 @@ from dca.store.port import (
     total,
 )
 from dca.store.schema import CLAIM, FIELD_TYPES, KINDS, PROJECT, SITE
-from dca.store.sqlite_layout import APPLICATION_ID, LAYOUT, LOG_FIELDS, ddl, is_usable, layout_of, upgrade
+from dca.store.sqlite_layout import (
+    APPLICATION_ID,
+    LAYOUT,
+    LOG_FIELDS,
+    PUT,
+    PUT_HEAD,
+    PUT_LOG,
+    ddl,
+    is_usable,
+    layout_of,
+    upgrade,
+)
 
 if TYPE_CHECKING:
     from dca.store.health import Finding
@@ -65,12 +75,6 @@ _LOG_TYPES = tuple(int if name in ("seq", "time", "schema") else str for name in
 _LOG_COLUMNS = ", ".join(f"[{name}]" for name in LOG_FIELDS)
 _LISTED_COLUMNS = _LOG_COLUMNS.replace("[changes]", "'[]'")
 _SELECT_ONE = {kind: f'SELECT {columns} FROM "{kind}" WHERE id = ?' for kind, columns in _COLUMNS.items()}
-_INSERT = {
-    kind: f'INSERT {"OR REPLACE " if KINDS[kind].mutable else ""}INTO "{kind}" VALUES ({", ".join("?" * len(types))})'
-    for kind, types in FIELD_TYPES.items()
-}
-_INSERT_LOG = f"INSERT INTO log VALUES ({', '.join('?' * len(LOG_FIELDS))})"
-_UPSERT_HEAD = "INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?)"
 
 
 class _NoBooksError(UnreachableError):
@@ -384,42 +388,23 @@ class SqliteStore:
                 os.fchown(handle, -1, books.st_gid)
         return handle
 
-    @contextlib.contextmanager
-    def _queue(self) -> Iterator[None]:
+    def _queue(self) -> "_Turn":
         """Wait for our turn among the writers: a busy time-out alone lets some of many starve."""
         if self._lock is None:
             self._lock = self._lock_file()
-        deadline = time.monotonic() + self._wait_seconds
-        pause = 0.0002
-        try:
-            while True:
-                try:
-                    fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise BusyError(
-                            f"others were writing to {self.path} for {self._wait_seconds:g} seconds; "
-                            "nothing was changed, try again."
-                        ) from None
-                    time.sleep(pause)
-                    pause = min(pause * 1.5, 0.005)
-            yield
-        finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
+        return _Turn(self._lock, self.path, self._wait_seconds)
 
-    @contextlib.contextmanager
-    def _guard(self) -> Iterator[None]:
+    def _guard(self) -> "_Guard":
         """Turn what the database or the file system says into a sentence."""
-        try:
-            yield
-        except DcaError:
-            raise
-        except sqlite3.Error as error:
+        return _Guard(self._say)
+
+    def _say(self, error: BaseException) -> None:
+        """Raise what is to be said of an error of the database or the file system."""
+        if isinstance(error, sqlite3.Error):
             raise self._said(error) from None
-        except UnicodeDecodeError:
+        if isinstance(error, UnicodeDecodeError):
             raise DamagedError(f"{self.path} is damaged (text that is none); restore it from a backup.") from None
-        except OSError as error:
+        if isinstance(error, OSError):
             raise self._cannot_use(error) from None
 
     def _said(self, error: sqlite3.Error) -> DcaError:
@@ -480,6 +465,51 @@ def _upgrade(connection: sqlite3.Connection) -> list[str]:
     return done
 
 
+class _Guard:
+    """Has something said about what goes wrong inside. A class, as the next one is: each charge enters it."""
+
+    __slots__ = ("_say",)
+
+    def __init__(self, say: Callable[[BaseException], None]) -> None:
+        self._say = say
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            self._say(error)
+
+
+class _Turn:
+    """The turn of one writer: begins when the lock file is ours."""
+
+    __slots__ = ("_lock", "_path", "_seconds")
+
+    def __init__(self, lock: int, path: Path, seconds: float) -> None:
+        self._lock, self._path, self._seconds = lock, path, seconds
+
+    def __enter__(self) -> None:
+        deadline = time.monotonic() + self._seconds
+        pause = 0.0002
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise BusyError(
+                        f"others were writing to {self._path} for {self._seconds:g} seconds; "
+                        "nothing was changed, try again."
+                    ) from None
+                time.sleep(pause)
+                pause = min(pause * 1.5, 0.005)
+            else:
+                return
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+
 class _Mending:
     """A transaction in which records and heads are put right."""
 
@@ -492,11 +522,11 @@ class _Mending:
     def apply(self, mends: Sequence[Mend]) -> None:
         for kind, record_id, record, _, head in mends:
             if head is not None:
-                self._connection.execute(_UPSERT_HEAD, (record_id, *head))
+                self._connection.execute(PUT_HEAD, (record_id, *head))
             else:
                 self._connection.execute(f'DELETE FROM "{kind}" WHERE id = ?', (record_id,))
                 if record is not None:
-                    self._connection.execute(_INSERT[kind], record)
+                    self._connection.execute(PUT[kind], tuple(record))
 
     def book(self, decide: Callable[[Reader], Decision]) -> None:
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
@@ -508,20 +538,20 @@ class _Mending:
 
 def _book(connection: sqlite3.Connection, draft: Draft, end: Head) -> Entry:
     entry, changes = seal(draft, end)
-    projects = f"[{','.join(map(encode_basestring, entry.projects))}]"
-    row = (*entry[:8], projects, entry.commit, entry.previous, entry.hash, entry.schema, changes)
-    connection.execute(_INSERT_LOG, row)
+    row = (*entry[:8], list_text(entry.projects), entry.commit, entry.previous, entry.hash, entry.schema, changes)
+    connection.execute(PUT_LOG, row)
     by_kind: dict[str, list[Record]] = {}
     if draft.claim is not None:
         by_kind[CLAIM] = [draft.claim]
     for kind, record, _ in entry.changes:
         by_kind.setdefault(kind, []).append(record)
     for kind, records in by_kind.items():
-        if len(records) == 1:
-            connection.execute(_INSERT[kind], records[0])
+        rows = list(map(tuple, records))  # plain tuples are bound much faster than named ones
+        if len(rows) == 1:
+            connection.execute(PUT[kind], rows[0])
         else:
-            connection.executemany(_INSERT[kind], records)
-    connection.execute(_UPSERT_HEAD, (entry.stream, entry.seq, entry.hash, entry.time))
+            connection.executemany(PUT[kind], rows)
+    connection.execute(PUT_HEAD, (entry.stream, entry.seq, entry.hash, entry.time))
     return entry
 
 
@@ -612,11 +642,12 @@ class _SqliteReader:
         self._version = version
         """Changes when another connection writes to the file; 0 where that does not matter."""
         self._known: dict[str, dict[str, Any]] = defaultdict(dict)
+        self._known_count = 0
         self._ends: dict[str, Head] = {}
 
     def is_of(self, version: int) -> bool:
         """Tell whether what is known is so still, and no burden."""
-        return version == self._version and sum(map(len, self._known.values())) < KNOWN_MAX
+        return version == self._version and self._known_count < KNOWN_MAX
 
     def take(self, entry: Entry, claim: Claim | None) -> None:
         """Know what an entry of our own, and the claim that came before it, have changed."""
@@ -624,18 +655,22 @@ class _SqliteReader:
         if claim is not None:
             self._known[CLAIM][claim.id] = claim
         for kind, record, _ in entry.changes:
-            self._known[kind][record.id] = record
+            known = self._known[kind]
+            self._known_count += record.id not in known
+            known[record.id] = record
 
     def get(self, kind: str, ids: Sequence[str]) -> list[Any]:
         known = self._known[kind]
-        missing = [record_id for record_id in ids if record_id not in known]
-        if missing:
-            self._look_up(kind, missing)
+        try:
+            return [known[record_id] for record_id in ids]
+        except KeyError:
+            self._look_up(kind, [record_id for record_id in ids if record_id not in known])
         return [known[record_id] for record_id in ids]
 
     def _look_up(self, kind: str, ids: Sequence[str]) -> None:
         """Read records that were not asked for before; each stays known as long as the transaction lasts."""
         known = self._known[kind]
+        self._known_count += len(ids)
         if len(ids) == 1:
             row = self._connection.execute(_SELECT_ONE[kind], ids).fetchone()
             known[ids[0]] = _made(kind, row) if row else None
@@ -659,6 +694,8 @@ class _SqliteReader:
 
     def route(self, projects: Sequence[str]) -> list[str]:
         found = self.get(PROJECT, projects)
+        if None not in found:
+            return [one.tenant for one in found]
         claimed = self.get(CLAIM, [name for name, one in zip(projects, found, strict=True) if one is None])
         claims = iter(claimed)
         return [getattr(one or next(claims), "tenant", "") for one in found]

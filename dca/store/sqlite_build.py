@@ -12,7 +12,7 @@ from dca.store.declaration import draft, parts
 from dca.store.entry import canonical, document_digest, seal, to_document
 from dca.store.port import EMPTY_HEAD
 from dca.store.schema import CLAIM, FIELD_TYPES, KINDS
-from dca.store.sqlite_layout import LOG_FIELDS
+from dca.store.sqlite_layout import LOG_FIELDS, PUT, PUT_HEAD, PUT_LOG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,14 +24,6 @@ if TYPE_CHECKING:
 VARIABLES_MAX = 900
 CACHE_KIB = 65_536
 INTEGER_MAX = 2**63
-_INSERT = {
-    kind: f'INSERT {"OR REPLACE " if KINDS[kind].mutable else ""}INTO "{kind}" ({", ".join(f"[{name}]" for name in types)}) '
-    f"VALUES ({', '.join('?' * len(types))})"
-    for kind, types in FIELD_TYPES.items()
-}
-_INSERT_LOG = (
-    f"INSERT INTO log ({', '.join(f'[{name}]' for name in LOG_FIELDS)}) VALUES ({', '.join('?' * len(LOG_FIELDS))})"
-)
 _INTEGERS = ("seq", "time", "schema")
 _JSON = ("projects", "changes")
 
@@ -75,7 +67,7 @@ class SqliteBuilder:
                 rows.setdefault(kind, []).append(record)
         try:
             for kind, records in rows.items():
-                self._connection.executemany(_INSERT[kind], records)
+                self._connection.executemany(PUT[kind], map(tuple, records))
         except sqlite3.IntegrityError as error:
             raise DamagedError(f"the log brings a record twice ({error}); dca log verify says what is wrong.") from None
 
@@ -97,10 +89,10 @@ class SqliteBuilder:
                 document_digest(document),
                 0,
             )
-            self._connection.execute(_INSERT_LOG, (stream, seq, 0, *unreadable, "[]"))
+            self._connection.execute(PUT_LOG, (stream, seq, 0, *unreadable, "[]"))
             self._beside(stream, seq, "", json.dumps(document))
             return
-        self._connection.execute(_INSERT_LOG, row)
+        self._connection.execute(PUT_LOG, row)
         if author is not None:
             self._beside(stream, seq, json.dumps(author), "")
 
@@ -111,7 +103,7 @@ class SqliteBuilder:
         """Write a claim, unless there is a newer one."""
         (there,) = self.before([(CLAIM, claim.id)])
         if not isinstance(there, Claim) or there.generation < claim.generation:
-            self._connection.execute(_INSERT[CLAIM], claim)
+            self._connection.execute(PUT[CLAIM], claim)
 
     def unclaimed(self) -> str:
         """Return a project without its claim."""
@@ -123,7 +115,7 @@ class SqliteBuilder:
 
     def head(self, stream: str, head: Head) -> None:
         """Write a head."""
-        self._connection.execute("INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?)", (stream, *head))
+        self._connection.execute(PUT_HEAD, (stream, *head))
 
     def declare(self, bringing: Bringing, ends: Mapping[str, Head]) -> None:
         """Add the entries that say what was brought."""

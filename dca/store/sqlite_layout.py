@@ -13,6 +13,7 @@ dca does not know is refused untouched. Steps rearrange what the log holds alrea
 """
 
 import sqlite3
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from dca.store.schema import FIELD_TYPES, KINDS
@@ -25,6 +26,23 @@ LOG_FIELDS = (
     "hash", "schema", "changes",
 )  # fmt: skip
 _SQL_TYPES = {int: "INTEGER", str: "TEXT"}
+
+
+def _put(table: str, columns: Iterable[str], key: str = "") -> str:
+    """Return what puts a row into a table, also, if there is a key, in the place of the row that has it.
+
+    REPLACE would delete that row and change its indexes as well: a quarter of the pages that a charge writes.
+    """
+    names = [f"[{name}]" for name in columns]
+    sql = f'INSERT INTO "{table}" ({", ".join(names)}) VALUES ({", ".join("?" * len(names))})'
+    others = ", ".join(f"{name} = excluded.{name}" for name in names if name != f"[{key}]")
+    return f"{sql} ON CONFLICT ([{key}]) DO UPDATE SET {others}" if key else sql
+
+
+PUT = {kind: _put(kind, types, "id" if KINDS[kind].mutable else "") for kind, types in FIELD_TYPES.items()}
+"""What puts a record of each kind into its table."""
+PUT_LOG = _put("log", LOG_FIELDS)
+PUT_HEAD = _put("head", ("stream", "seq", "hash", "time"), "stream")
 
 
 class Step(NamedTuple):
