@@ -443,6 +443,8 @@ def _asker(*, yes: bool, dry_run: bool) -> Callable[[str], None]:
             answer = sys.stdin.readline() if sys.stdin is not None else ""
         except (OSError, ValueError):
             answer = ""
+        if sys.stdin is None or not (answer.endswith("\n") and sys.stdin.isatty()):
+            _aside("\n")  # nobody has ended the line of the question by typing
         if answer.strip() not in ("y", "Y"):
             raise AbortedError("not confirmed; nothing was changed (answer y, or give -y).")
 

@@ -243,3 +243,10 @@ def test_the_version_without_a_place_for_it(into: str, status: int, books: Shell
 def test_the_version_on_one_line(words: tuple[str, str], books: Shell) -> None:
     """It is one line anyway."""
     assert books.run(*words).out == books.run("--version").out
+
+
+@pytest.mark.parametrize("stdin", [None, b"", b"n", b"n\n", b"y\n"])
+def test_a_question_has_its_own_line(stdin: bytes | None, books: Shell) -> None:
+    """Where nobody types the end of it, dca ends it: what follows on a screen does not hang on to the question."""
+    result = books.run("project", "disable", "--project=rockets", stdin=stdin)
+    assert result.err == "Disable project rockets, for ever? [y/N] \n"
