@@ -30,7 +30,9 @@ def sentence(text: object) -> None:
     assert isinstance(text, str), text
     assert text.isprintable(), repr(text)
     assert text == text.strip() != "", repr(text)
-    assert text.endswith((".", "?")) or re.search(r"(usage|take it with( -P)?|take the log with): ", text), text
+    assert text.endswith((".", "?")) or re.search(
+        r"(usage|take it with( -P)?|take the log with|unpack it (first|once)|write it in UTF-8 first): ", text
+    ), text
     assert not re.search(r"\.\s+[A-Z]", text), text
 
 
