@@ -42,6 +42,9 @@ SPELLED: Mapping[str, tuple[str, ...]] = {
 """The actions that a role gives in the place of these privileges: by their names Elasticsearch also lets change mappings,
 and what a mapping says can hide in a search what lies in the documents, or have every new one refused."""
 
+CONTAINED: Mapping[str, frozenset[str]] = {MANAGE: frozenset((REFRESH, LOOK)), PUT: frozenset((APPEND,))}
+"""Privileges that one has with another one."""
+
 SEARCHED: Mapping[str, tuple[str, ...]] = {
     "list": (TENANT, PROJECT, ASSOCIATION, LOG),
     "rate get": (RATE,),
@@ -150,7 +153,14 @@ def helps(command: str, row: Row) -> Needs:
 
 def _sorted(cluster: Iterable[str], indices: Mapping[str, Iterable[str]]) -> Needs:
     order = [*ALL, *sorted(name for name in indices if name not in ALL)]
-    return Needs(tuple(sorted(cluster)), {name: tuple(sorted(indices[name])) for name in order if indices.get(name)})
+    return Needs(tuple(sorted(cluster)), {name: _least(indices[name]) for name in order if indices.get(name)})
+
+
+def _least(rights: Iterable[str]) -> tuple[str, ...]:
+    """Return privileges without those that others of them contain."""
+    listed = frozenset(rights)
+    contained = frozenset().union(*(CONTAINED.get(right, frozenset()) for right in listed))
+    return tuple(sorted(listed - contained))
 
 
 def is_for_root(command: str, row: Row) -> bool:
